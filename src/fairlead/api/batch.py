@@ -1,0 +1,66 @@
+"""batch/v1."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fairlead.api.meta import Condition, Object, Resource, View
+
+
+class JobSpec(View, frozen=True):
+    parallelism: int = 1
+    completions: int | None = None
+    completionMode: str = "NonIndexed"
+    backoffLimit: int = 6
+    suspend: bool = False
+    activeDeadlineSeconds: int | None = None
+    ttlSecondsAfterFinished: int | None = None
+    manualSelector: bool = False
+    selector: dict[str, Any] = {}
+    managedBy: str = ""
+    podReplacementPolicy: str = ""
+    template: dict[str, Any] = {}
+    """A PodTemplateSpec as it stands: it is copied into Pods, so every field must be kept."""
+
+
+class UncountedPods(View, frozen=True):
+    succeeded: list[str] = []
+    failed: list[str] = []
+
+
+class JobStatus(View, frozen=True):
+    active: int = 0
+    ready: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    terminating: int = 0
+    startTime: str | None = None
+    completionTime: str | None = None
+    completedIndexes: str = ""
+    failedIndexes: str = ""
+    uncountedTerminatedPods: UncountedPods | None = None
+    conditions: list[Condition] = []
+
+
+class Job(Object, frozen=True):
+    spec: JobSpec = JobSpec()
+    status: JobStatus = JobStatus()
+
+    def condition(self, type_: str) -> Condition | None:
+        """The condition of that type when it is true."""
+        return next((c for c in self.status.conditions if c.type == type_ and c.status == "True"), None)
+
+
+JOBS: Resource[Job] = Resource(
+    "batch",
+    "v1",
+    "Job",
+    "jobs",
+    Job,
+    singular="job",
+    categories=("all",),
+    status=True,
+    schema="io.k8s.api.batch.v1.Job",
+)
+
+RESOURCES: tuple[Resource[Any], ...] = (JOBS,)

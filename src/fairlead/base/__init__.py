@@ -1,0 +1,1 @@
+"""What everything may import: the clock, errors, telemetry. Imports nothing of Fairlead."""

@@ -1,0 +1,32 @@
+"""The only place that reads the time.
+
+Pure cores take `now` (seconds since the epoch, UTC, as float) as a value; shells read it from a `Clock`.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """A source of time. `testing.clock.FakeClock` is the other implementation."""
+
+    def now(self) -> float:
+        """Wall time in seconds since the epoch (UTC)."""
+
+    def monotonic(self) -> float:
+        """Seconds on a clock that never goes back; only differences mean anything."""
+
+
+class SystemClock:
+    """The machine's clocks."""
+
+    def now(self) -> float:
+        return time.time()
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+
+SYSTEM = SystemClock()

@@ -1,0 +1,1 @@
+"""Bytes in, bytes out: a revisioned key-value store with watches. Knows no kinds."""
