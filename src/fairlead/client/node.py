@@ -27,7 +27,7 @@ class NodeConnection(Protocol):
     """One node's agent."""
 
     async def logs(self, namespace: str, pod: str, options: LogOptions) -> AsyncIterator[bytes]:
-        """Chunks of a container's output. Raises StatusError before the first chunk (unknown container, not started)."""
+        """Chunks of a container's output. Raises StatusError before the first chunk (no such container, …)."""
 
 
 class Nodes(Protocol):

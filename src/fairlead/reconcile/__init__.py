@@ -1,1 +1,1 @@
-"""Running controllers: a controller is a pure function from a `View` to `Change`s; this package is what surrounds it."""
+"""Running controllers: one is a pure function from a `View` to `Change`s; this package surrounds it."""

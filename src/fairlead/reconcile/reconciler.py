@@ -76,7 +76,7 @@ class View(Generic[T]):
 
 
 class Apply(msgspec.Struct, frozen=True):
-    """Server-side apply of `object` (full wire form with apiVersion, kind, metadata) as the controller's field manager."""
+    """Server-side apply of `object` (with apiVersion, kind, metadata) as the controller's field manager."""
 
     resource: Resource[Any]
     object: Json
