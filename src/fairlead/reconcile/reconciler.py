@@ -17,6 +17,7 @@ import msgspec
 from fairlead.api.meta import Key, Object, Resource
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 Json = Mapping[str, Any]
 
@@ -26,7 +27,11 @@ Json = Mapping[str, Any]
 
 
 class Owned(msgspec.Struct, frozen=True):
-    """Objects whose controller ownerReference is the primary (by uid)."""
+    """Objects whose controller ownerReference names the primary (kind, name).
+
+    `View.all` has those with the primary's uid, `View.orphans` those of an earlier object of that name: the
+    primary is gone, or was made anew.
+    """
 
     resource: Resource[Any]
 
@@ -58,16 +63,28 @@ Link = Owned | Keyed | Referred | Selected
 class View(Generic[T]):
     """All that a reconciler may know: the primary (None when it is gone), what its links bring, and the time."""
 
-    __slots__ = ("_linked", "key", "now", "object")
+    __slots__ = ("_linked", "_orphans", "key", "now", "object")
 
-    def __init__(self, key: Key, obj: T | None, linked: Mapping[Resource[Any], Sequence[Any]], now: float) -> None:
+    def __init__(
+        self,
+        key: Key,
+        obj: T | None,
+        linked: Mapping[Resource[Any], Sequence[Any]],
+        now: float,
+        orphans: Mapping[Resource[Any], Sequence[Any]] | None = None,
+    ) -> None:
         self.key, self.object, self._linked, self.now = key, obj, linked, now
+        self._orphans = orphans or {}
 
-    def all(self, resource: Resource[T]) -> Sequence[T]:
+    def all(self, resource: Resource[U]) -> Sequence[U]:
         """The linked objects of that kind, by (namespace, name). Raises KeyError for a kind that is not linked."""
         return self._linked[resource]
 
-    def find(self, resource: Resource[T], key: Key) -> T | None:
+    def orphans(self, resource: Resource[U]) -> Sequence[U]:
+        """Objects of an `Owned` kind that name the primary but belong to an earlier object of that name."""
+        return self._orphans.get(resource, ())
+
+    def find(self, resource: Resource[U], key: Key) -> U | None:
         """The linked object of that kind and key."""
         return next((o for o in self._linked[resource] if o.key == key), None)
 
