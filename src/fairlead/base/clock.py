@@ -5,6 +5,7 @@ Pure cores take `now` (seconds since the epoch, UTC, as float) as a value; shell
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import Protocol
 
@@ -18,6 +19,9 @@ class Clock(Protocol):
     def monotonic(self) -> float:
         """Seconds on a clock that never goes back; only differences mean anything."""
 
+    async def sleep(self, seconds: float) -> None:
+        """Return after that long on this clock. Shells sleep by it, so that a fake clock moves them too."""
+
 
 class SystemClock:
     """The machine's clocks."""
@@ -27,6 +31,9 @@ class SystemClock:
 
     def monotonic(self) -> float:
         return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
 
 
 SYSTEM = SystemClock()
