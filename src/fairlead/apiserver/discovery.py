@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fairlead.apiserver import documents, subresources
+from fairlead.apiserver import documents, inventory
 from fairlead.apiserver.catalog import Catalog, Served, version_order
 from fairlead.apiserver.documents import Document
 
@@ -115,10 +115,10 @@ def resource_list(catalog: Catalog, name: str, version_: str) -> dict[str, Any] 
     if version_ not in _groups(catalog).get(name, ()):
         return None
     entries: list[dict[str, Any]] = []
-    for served in subresources.in_order(catalog, name, version_):
+    for served in inventory.in_order(catalog, name, version_):
         entries.append(_kind(served))
-        entries += [_subresource(served, sub) for sub in subresources.of(served)]
-    entries += [_virtual(v) for v in subresources.VIRTUAL if (v.group, v.version) == (name, version_)]
+        entries += [_subresource(served, sub) for sub in inventory.of(served)]
+    entries += [_virtual(v) for v in inventory.VIRTUAL if (v.group, v.version) == (name, version_)]
     api_version = f"{name}/{version_}" if name else version_
     return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": api_version, "resources": entries}
 
@@ -126,7 +126,7 @@ def resource_list(catalog: Catalog, name: str, version_: str) -> dict[str, Any] 
 def _groups(catalog: Catalog) -> dict[str, list[str]]:
     """Group to versions, virtual kinds included: the core group, the oldest upstream groups, then by name."""
     versions = {name: set(many) for name, many in catalog.groups().items()}
-    for virtual in subresources.VIRTUAL:
+    for virtual in inventory.VIRTUAL:
         versions.setdefault(virtual.group, set()).add(virtual.version)
 
     def place(name: str) -> tuple[int, str]:
@@ -155,7 +155,7 @@ def _kind(served: Served) -> dict[str, Any]:
     return entry
 
 
-def _subresource(served: Served, sub: subresources.Subresource) -> dict[str, Any]:
+def _subresource(served: Served, sub: inventory.Subresource) -> dict[str, Any]:
     resource = served.resource
     entry: dict[str, Any] = {
         "name": f"{resource.plural}/{sub.name}", "singularName": "", "namespaced": resource.namespaced,
@@ -166,7 +166,7 @@ def _subresource(served: Served, sub: subresources.Subresource) -> dict[str, Any
     return entry
 
 
-def _virtual(virtual: subresources.Virtual) -> dict[str, Any]:
+def _virtual(virtual: inventory.Virtual) -> dict[str, Any]:
     return {
         "name": virtual.plural, "singularName": virtual.kind.lower(), "namespaced": virtual.namespaced,
         "kind": virtual.kind, "verbs": ["create"],
@@ -194,13 +194,13 @@ def aggregated(catalog: Catalog, form: str, *, legacy: bool) -> dict[str, Any]:
 
 
 def _aggregated_resources(catalog: Catalog, name: str, version_: str) -> list[dict[str, Any]]:
-    entries = [_aggregated_kind(served) for served in subresources.in_order(catalog, name, version_)]
+    entries = [_aggregated_kind(served) for served in inventory.in_order(catalog, name, version_)]
     entries += [
         {
             "resource": v.plural, "responseKind": _gvk(v.group, v.version, v.kind), "scope": _scope(v.namespaced),
             "singularResource": v.kind.lower(), "verbs": ["create"],
         }
-        for v in subresources.VIRTUAL if (v.group, v.version) == (name, version_)
+        for v in inventory.VIRTUAL if (v.group, v.version) == (name, version_)
     ]  # fmt: skip
     return entries
 
@@ -218,7 +218,7 @@ def _aggregated_kind(served: Served) -> dict[str, Any]:
         entry["categories"] = list(resource.categories)
     subs = [
         {"subresource": s.name, "responseKind": _gvk(s.group, s.version, s.kind), "verbs": list(s.verbs)}
-        for s in subresources.of(served)
+        for s in inventory.of(served)
     ]
     if subs:
         entry["subresources"] = subs
