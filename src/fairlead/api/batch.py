@@ -30,10 +30,10 @@ class UncountedPods(View, frozen=True):
 
 class JobStatus(View, frozen=True):
     active: int = 0
-    ready: int = 0
+    ready: int | None = None
     succeeded: int = 0
     failed: int = 0
-    terminating: int = 0
+    terminating: int | None = None
     startTime: str | None = None
     completionTime: str | None = None
     completedIndexes: str = ""
