@@ -14,7 +14,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
 
-from fairlead.api.meta import Key, Object, Resource
+from fairlead.api.meta import Key, Object, OwnerReference, Resource
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -57,13 +57,66 @@ class Selected(msgspec.Struct, frozen=True):
     selects: Callable[[Any, Any], bool]
 
 
-Link = Owned | Keyed | Referred | Selected
+class Contained(msgspec.Struct, frozen=True):
+    """The metadata of objects of every namespaced kind in the namespace that the primary is: `View.across.contained`."""
+
+
+class Dependents(msgspec.Struct, frozen=True):
+    """The metadata of objects of every kind with an ownerReference to the primary's uid: `View.across.dependents`."""
+
+
+class Owners(msgspec.Struct, frozen=True):
+    """What is known of the objects that the primary's ownerReferences name: `View.across.owners`."""
+
+
+Link = Owned | Keyed | Referred | Selected | Contained | Dependents | Owners
+
+EVERY: Resource[Object] = Resource("*", "*", "*", "*", Object)
+"""As a controller's primary: it reconciles objects of every kind that is served, seen as metadata."""
+
+
+class Found(msgspec.Struct, frozen=True):
+    """An object of whichever kind, as metadata."""
+
+    resource: Resource[Any]
+    object: Object
+
+
+class Owner(msgspec.Struct, frozen=True):
+    """An ownerReference of the primary and what became of it.
+
+    `resource` is None for a kind that is not served or not listed yet: then nothing is known of the owner. `object` is
+    what has the owner's name now; it is the owner only if `alive`.
+    """
+
+    reference: OwnerReference
+    resource: Resource[Any] | None = None
+    key: Key = Key("", "")
+    object: Object | None = None
+
+    @property
+    def alive(self) -> bool:
+        return self.object is not None and self.object.metadata.uid == self.reference.uid
+
+
+class Across(msgspec.Struct, frozen=True):
+    """What links across kinds bring (`Contained`, `Dependents`, `Owners`), and the kind of the primary."""
+
+    resource: Resource[Any] | None = None
+    kinds: tuple[Resource[Any], ...] = ()
+    """With `Contained`: every namespaced kind that is served."""
+    contained: tuple[Found, ...] = ()
+    dependents: tuple[Found, ...] = ()
+    owners: tuple[Owner, ...] = ()
+
+
+NOTHING = Across()
 
 
 class View(Generic[T]):
     """All that a reconciler may know: the primary (None when it is gone), what its links bring, and the time."""
 
-    __slots__ = ("_linked", "_orphans", "key", "now", "object")
+    __slots__ = ("_linked", "_orphans", "across", "key", "now", "object")
 
     def __init__(
         self,
@@ -72,9 +125,11 @@ class View(Generic[T]):
         linked: Mapping[Resource[Any], Sequence[Any]],
         now: float,
         orphans: Mapping[Resource[Any], Sequence[Any]] | None = None,
+        across: Across | None = None,
     ) -> None:
         self.key, self.object, self._linked, self.now = key, obj, linked, now
         self._orphans = orphans or {}
+        self.across = across or NOTHING
 
     def all(self, resource: Resource[U]) -> Sequence[U]:
         """The linked objects of that kind, by (namespace, name). Raises KeyError for a kind that is not linked."""
@@ -121,6 +176,24 @@ class Patch(msgspec.Struct, frozen=True):
     """The resourceVersion that the decision was made on. Needed whenever a list (finalizers) is replaced."""
 
 
+class Absent(msgspec.Struct, frozen=True):
+    """An object that must not exist. A cache may be behind; what cannot be undone is decided on a fresh read."""
+
+    resource: Resource[Any]
+    key: Key
+    uid: str
+
+
+class Finalize(msgspec.Struct, frozen=True):
+    """Set a namespace's `spec.finalizers`, once a fresh list finds nothing of the kinds `empty` in it."""
+
+    resource: Resource[Any]
+    key: Key
+    finalizers: tuple[str, ...]
+    revision: str
+    empty: tuple[Resource[Any], ...] = ()
+
+
 class Delete(msgspec.Struct, frozen=True):
     """Delete that very object (`uid`), if it is still there."""
 
@@ -129,6 +202,8 @@ class Delete(msgspec.Struct, frozen=True):
     uid: str
     propagation: Literal["Background", "Foreground", "Orphan"] = "Background"
     grace_seconds: int | None = None
+    absent: tuple[Absent, ...] = ()
+    """Asked of the server first: if one of these is there, nothing is deleted."""
 
 
 class SetStatus(msgspec.Struct, frozen=True):
@@ -157,7 +232,7 @@ class WakeAt(msgspec.Struct, frozen=True):
     time: float
 
 
-Change = Apply | Create | Patch | Delete | SetStatus | Record | WakeAt
+Change = Apply | Create | Patch | Delete | Finalize | SetStatus | Record | WakeAt
 
 
 class Controller(msgspec.Struct, Generic[T], frozen=True):
@@ -172,3 +247,5 @@ class Controller(msgspec.Struct, Generic[T], frozen=True):
     reconcile: Callable[[View[T]], Sequence[Change]]
     links: tuple[Link, ...] = ()
     embedded: bool = False
+    heeds: Callable[[Any, Any], bool] | None = None
+    """Which changes of a primary, `heeds(old, new)`, are worth a look; None: all. Links wake it in any case."""
