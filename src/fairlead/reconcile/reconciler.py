@@ -58,7 +58,7 @@ class Selected(msgspec.Struct, frozen=True):
 
 
 class Contained(msgspec.Struct, frozen=True):
-    """The metadata of objects of every namespaced kind in the namespace that the primary is: `View.across.contained`."""
+    """Metadata of whatever is in the namespace that is the primary: `View.across.contained`."""
 
 
 class Dependents(msgspec.Struct, frozen=True):
@@ -85,7 +85,8 @@ class Found(msgspec.Struct, frozen=True):
 class Owner(msgspec.Struct, frozen=True):
     """An ownerReference of the primary and what became of it.
 
-    `resource` is None for a kind that is not served or not listed yet: then nothing is known of the owner. `object` is
+    `resource` is None for a kind that is not served or not listed yet, and for a namespaced owner of a cluster-scoped
+    object (which cannot be): then nothing is known of the owner. `object` is
     what has the owner's name now; it is the owner only if `alive`.
     """
 
