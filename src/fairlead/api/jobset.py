@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from fairlead.api.meta import Condition, Object, Resource, View
 
 GROUP = "jobset.x-k8s.io"
@@ -100,15 +102,17 @@ class JobSetSpec(View, frozen=True):
     volumeClaimPolicies: list[VolumeClaimPolicy] = []
 
 
-class ReplicatedJobStatus(View, frozen=True):
+class ReplicatedJobStatus(View, frozen=True, omit_defaults=False):
+    """The counts are written even when they are zero: the published schema requires them."""
+
     name: str
     ready: int = 0
     succeeded: int = 0
     failed: int = 0
     active: int = 0
     suspended: int = 0
-    jobRestarts: list[int] = []
-    jobRestartsCountTowardsMax: list[int] = []
+    jobRestarts: list[int] | msgspec.UnsetType = msgspec.UNSET
+    jobRestartsCountTowardsMax: list[int] | msgspec.UnsetType = msgspec.UNSET
 
 
 class JobSetStatus(View, frozen=True):

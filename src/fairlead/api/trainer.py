@@ -73,8 +73,8 @@ class TrainJobSpec(View, frozen=True, kw_only=True):
     managedBy: str = CONTROLLER
 
 
-class StepStatus(View, frozen=True):
-    """What became of one replicated job."""
+class StepStatus(View, frozen=True, omit_defaults=False):
+    """What became of one replicated job; counts are written even when they are zero."""
 
     name: str
     ready: int = 0

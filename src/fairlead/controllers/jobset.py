@@ -209,8 +209,8 @@ class _Pass:
         ]
 
     def _service(self) -> list[Change]:
-        network = self.js.spec.network
-        if network is None or not network.enableDNSHostnames or self.js.subdomain in self.services:
+        network = self.js.spec.network or jobset.Network()
+        if not network.enableDNSHostnames or self.js.subdomain in self.services:
             return []
         meta = {
             "name": self.js.subdomain,
@@ -315,9 +315,11 @@ def job_of(js: JobSet, replicated: ReplicatedJob, index: int) -> dict[str, Any]:
     pods = dict(spec.get("template") or {})
     marks = labels_of(js, replicated, index)
     pods["metadata"] = _marked(pods.get("metadata") or {}, marks)
-    if js.spec.network is not None and js.spec.network.enableDNSHostnames:
-        pods["spec"] = {**(pods.get("spec") or {}), "subdomain": js.subdomain}
-    spec |= {"template": pods, "suspend": js.spec.suspend}
+    # The defaults that upstream's webhook gives are given again here, for clusters where it does not run.
+    pods["spec"] = {"restartPolicy": "OnFailure", **(pods.get("spec") or {})}
+    if (js.spec.network or jobset.Network()).enableDNSHostnames:
+        pods["spec"]["subdomain"] = js.subdomain
+    spec = {"completionMode": "Indexed", **spec, "template": pods, "suspend": js.spec.suspend}
     made = _marked(meta, marks) | {
         "name": jobset.job_name(js.metadata.name, replicated.name, index),
         "namespace": js.metadata.namespace,
