@@ -1,0 +1,485 @@
+"""The shim: starts one container, waits for it, and writes down how it ended. It outlives the agent.
+
+It is a single file that needs only the standard library, because it is run as `python -I -S -E` (site packages and the
+environment stay out, a start costs milliseconds) and because a running shim must not care about an upgrade of Fairlead.
+What it imports is chosen by cost: no `json`, no `signal`, no `subprocess`.
+
+    agent --spec on stdin--> shim (host namespaces) --fork--> init (pid 1 of the container) --fork--> the command
+          <--started, or an error, on stdout--
+
+The shim stays in the host's mount namespace, so that it can write `exit.json` beside the log, and out of the
+container's memory group, so that the kernel does not choose it when memory runs out. With a pid namespace, the end of
+init is the end of everything in the container. Without one, the shim is the subreaper of all orphans and ends them by
+cgroup.kill and by walking its children. Init dies with the shim (PR_SET_PDEATHSIG).
+
+Mounts, in order: the root (an image's directory, or the host's own root), a new /proc, then each mount with shorter
+targets first. A missing mount point is never made on the host: directly under / the root is replaced by a tmpfs that
+has every entry of the real root bound into it; deeper down, the nearest directory that exists gets an overlay whose
+upper layer is a tmpfs (or, where the kernel allows no overlay, again a tmpfs with all entries bound). Under a mount of
+the container itself it is simply made. An image's directory is the lower layer of an overlay; it is never written to.
+"""
+
+import ctypes
+import os
+import sys
+import time
+
+CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = (
+    0x20000, 0x4000000, 0x10000000, 0x20000000, 0x40000000,
+)  # fmt: skip
+MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = (
+    1, 2, 4, 8, 32, 4096, 16384, 1 << 18,
+)  # fmt: skip
+MNT_DETACH = 2
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
+SIGKILL, SIGPIPE, SIGXFSZ = 9, 13, 25
+ENOENT = 2
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class Refused(Exception):
+    """A step that failed, with what was tried."""
+
+
+def call(name, *args):
+    """A function of libc by name; raises Refused with the step and the reason."""
+    if getattr(_libc, name)(*args) < 0:
+        number = ctypes.get_errno()
+        shown = " ".join(str(a.decode() if isinstance(a, bytes) else a) for a in args if a)
+        raise Refused(f"{name} {shown}: {os.strerror(number)}")
+
+
+def mount(source, target, kind="", flags=0, data=""):
+    call("mount", os.fsencode(source), os.fsencode(target), kind.encode() or None,
+         ctypes.c_ulong(flags), data.encode() or None)  # fmt: skip
+
+
+def decode(text):
+    """JSON without the json module, whose import costs more than all of the rest."""
+    try:
+        from _json import make_scanner
+    except ImportError:
+        import json
+
+        return json.loads(text)
+
+    class Context:
+        strict = False
+        object_hook = object_pairs_hook = None
+        parse_float, parse_int, parse_constant = float, int, float
+        memo = {}
+
+    return make_scanner(Context)(text, 0)[0]
+
+
+def encode(record):
+    """One flat JSON object."""
+    parts = []
+    for name, value in record.items():
+        if value is True or value is False:
+            shown = "true" if value else "false"
+        elif isinstance(value, (int, float)):
+            shown = repr(value)
+        else:
+            shown = '"' + "".join(c if c not in '"\\' and " " <= c < "\x7f" else f"\\u{min(ord(c), 0xFFFF):04x}"
+                                  for c in str(value)) + '"'  # fmt: skip
+        parts.append(f'"{name}": {shown}')
+    return ("{" + ", ".join(parts) + "}\n").encode()
+
+
+def write(path, record):
+    """Put a record in place whole: a reader sees all of it or none."""
+    fd = os.open(path + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o640)
+    os.write(fd, encode(record))
+    os.close(fd)
+    os.rename(path + ".new", path)
+
+
+def start_time(pid):
+    """A process's start in clock ticks since boot: with the pid it names a process for good."""
+    with open(f"/proc/{pid}/stat", "rb") as f:
+        return int(f.read().rpartition(b")")[2].split()[19])
+
+
+def read_all(fd):
+    parts = []
+    while part := os.read(fd, 1 << 16):
+        parts.append(part)
+    return b"".join(parts)
+
+
+# --- the container's view of the file system -----------------------------------------------------------------------
+
+
+def new_user_namespace():
+    """A user namespace that maps only the present user, to itself."""
+    uid, gid = os.getuid(), os.getgid()
+    call("unshare", CLONE_NEWUSER)
+    for name, text in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
+        with open("/proc/self/" + name, "w") as f:
+            f.write(text)
+
+
+def submounts(path):
+    """The mount points below `path`, outermost first."""
+    below = path.rstrip("/") + "/"
+    with open("/proc/self/mountinfo") as f:
+        raw = [line.split()[4].encode().decode("unicode_escape").encode("latin-1") for line in f]
+    points = [os.fsdecode(point) for point in raw]
+    return [p for p in points if p.startswith(below)]
+
+
+def bind(source, target, read_only=False):
+    mount(source, target, flags=MS_BIND | MS_REC)
+    if not read_only:
+        return
+    flags = os.statvfs(target).f_flag & (MS_NOSUID | MS_NODEV | MS_NOEXEC)
+    mount("none", target, flags=MS_REMOUNT | MS_BIND | MS_RDONLY | flags)
+
+
+def make_point(path, like_directory):
+    """The mount point itself; its parents are made too."""
+    if like_directory:
+        os.makedirs(path, exist_ok=True)
+    else:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o644))
+
+
+class View:
+    """The file system as one container sees it. `scratch` is an empty directory for the tmpfs that builds are made in.
+
+    `own` lists the directories in which a mount point may be made; "//" stands for / alone and nothing deeper.
+    """
+
+    def __init__(self, scratch, root):
+        self.scratch, self.base, self.image, self.layers, self.own = scratch, "", root, 0, []
+
+    def enter(self, mounts, hostname, new_proc):
+        call("unshare", CLONE_NEWNS | (CLONE_NEWUTS if hostname else 0))
+        mount("none", "/", flags=MS_REC | MS_PRIVATE)
+        # Else this container would hold on to the network namespaces of all others.
+        _libc.umount2(b"/run/netns", MNT_DETACH)
+        mount("tmpfs", self.scratch, "tmpfs", 0, "mode=755")
+        if hostname:
+            call("sethostname", hostname.encode(), len(hostname.encode()))
+        mounts = sorted(mounts, key=lambda m: m["target"].count("/") if m["target"] != "/" else 0)
+        self.choose_root(mounts)
+        if new_proc:
+            mount("proc", self.base + "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
+        for each in mounts:
+            self.attach(each)
+        if self.base:
+            self.pivot()
+        _libc.umount2(os.fsencode(self.scratch), MNT_DETACH)
+
+    def choose_root(self, mounts):
+        """An image's directory gets the kernel's file systems; the host's root is replaced if / lacks a mount point."""
+        self.base = self.scratch + "/root"
+        if self.image:
+            for name in ("/root", "/upper", "/work"):
+                os.mkdir(self.scratch + name)
+            layers = f"lowerdir={self.image},upperdir={self.scratch}/upper,workdir={self.scratch}/work"
+            mount("overlay", self.base, "overlay", 0, layers)
+            for name in ("/dev", "/proc", "/sys"):
+                os.makedirs(self.base + name, exist_ok=True)
+                mount(name, self.base + name, flags=MS_BIND | MS_REC)
+            self.own.append("/")
+        elif any(not os.path.lexists("/" + m["target"].split("/")[1]) for m in mounts):
+            os.mkdir(self.base)
+            mount("tmpfs", self.base, "tmpfs", 0, "mode=755")
+            self.mirror("/", self.base)
+            self.own.append("//")
+        else:
+            self.base = ""
+
+    def mirror(self, source, target):
+        """Every entry of `source` in the empty directory `target`, by binding; symbolic links as they are."""
+        # The directory that holds the scratch goes first, before there is much in it to be bound along.
+        for entry in sorted(os.scandir(source), key=lambda e: not self.scratch.startswith(e.path + "/")):
+            point = target + "/" + entry.name
+            if entry.is_symlink():
+                os.symlink(os.readlink(entry.path), point)
+                continue
+            make_point(point, entry.is_dir(follow_symlinks=False))
+            mount(entry.path, point, flags=MS_BIND | MS_REC)
+
+    def attach(self, each):
+        target = each["target"].rstrip("/") or "/"
+        is_directory = each["kind"] == "tmpfs" or os.path.isdir(each["source"])
+        point = self.base + target
+        if not os.path.exists(point):
+            self.provide(target)
+            make_point(point, is_directory)
+        if each["kind"] == "tmpfs":
+            size = f",size={each['size']}" if each["size"] else ""
+            mount("tmpfs", point, "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777" + size)
+        else:
+            bind(each["source"], point, each["read_only"])
+        if is_directory:
+            self.own.append(target)
+
+    def provide(self, target):
+        """See to it that a missing mount point may be made without a trace on the host."""
+        above = os.path.dirname(target)
+        while not os.path.isdir(self.base + above):
+            above = os.path.dirname(above)
+        if above == "/" and "//" in self.own:
+            return
+        if any(o == above or (above + "/").startswith(o.rstrip("/") + "/") for o in self.own if o != "//"):
+            return
+        self.cover(above)
+        self.own.append(above)
+
+    def cover(self, directory):
+        """Lay something writable over a directory of the host, with everything below it still there."""
+        self.layers += 1
+        stage = f"{self.scratch}/{self.layers}"
+        point = self.base + directory
+        for name in ("", "/lower", "/upper", "/work"):
+            os.mkdir(stage + name)
+        mount(point, stage + "/lower", flags=MS_BIND | MS_REC)
+        below = [p[len(point) :] for p in submounts(point)]
+        try:
+            mount("overlay", point, "overlay", 0, f"lowerdir={stage}/lower,upperdir={stage}/upper,workdir={stage}/work")
+        except Refused:
+            mount("tmpfs", point, "tmpfs", 0, "mode=755")
+            self.mirror(stage + "/lower", point)
+            return
+        done = []
+        for inner in below:
+            if not any(inner.startswith(d + "/") for d in done):
+                mount(stage + "/lower" + inner, point + inner, flags=MS_BIND | MS_REC)
+                done.append(inner)
+
+    def pivot(self):
+        os.chdir(self.base)
+        call("pivot_root", b".", b".")
+        call("umount2", b".", MNT_DETACH)
+        os.chdir("/")
+
+
+# --- processes -----------------------------------------------------------------------------------------------------
+
+
+def enter_namespaces(spec, netns):
+    """Join the Pod's network, then get a view of the file system of its own."""
+    if netns is not None:
+        call("setns", netns, CLONE_NEWNET)
+    if spec["mountns"]:
+        View(spec["scratch"], spec["root"]).enter(spec["mounts"], spec["hostname"], spec["pidns"])
+
+
+def become(spec, groups, log):
+    """Turn this process into the container's command. Never returns."""
+    os.setsid()
+    for fd in groups:
+        os.write(fd, b"0")
+    null = os.open("/dev/null", os.O_RDONLY)
+    os.dup2(null, 0)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    limit_and_drop(spec)
+    _libc.signal(SIGPIPE, None)  # Python ignores both, and an ignored signal stays ignored across exec.
+    _libc.signal(SIGXFSZ, None)
+    os.umask(0o022)
+    try:
+        os.chdir(spec["cwd"])
+    except OSError as e:
+        raise Refused(f"workingDir {spec['cwd']}: {e.strerror}") from e
+    name = spec["command"][0]
+    try:
+        os.execvpe(name, spec["command"], spec["env"])
+    except (FileNotFoundError, NotADirectoryError) as e:
+        where = "" if "/" in name else f", and no such name on PATH ({spec['env'].get('PATH', '')})"
+        raise Refused(f"command {name!r}: {e.strerror}{where}") from e
+    except OSError as e:
+        raise Refused(f"command {name!r}: {e.strerror}") from e
+
+
+def limit_and_drop(spec):
+    if spec["rlimits"]:
+        resource = spec["resource"]
+        for name, value in spec["rlimits"].items():
+            kind = getattr(resource, "RLIMIT_" + name)
+            hard = resource.getrlimit(kind)[1]
+            value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+            resource.setrlimit(kind, (value, value))
+    if spec["groups"] is not None:
+        os.setgroups(spec["groups"])
+    if spec["gid"] is not None:
+        os.setresgid(spec["gid"], spec["gid"], spec["gid"])
+    if spec["uid"] is not None:
+        os.setresuid(spec["uid"], spec["uid"], spec["uid"])
+
+
+def explain(error):
+    if isinstance(error, OSError):
+        return f"{error.filename or 'start'}: {error.strerror}"
+    return f"{error}" if isinstance(error, Refused) else f"{type(error).__name__}: {error}"
+
+
+def command_process(spec, groups, log, errors, procfs):
+    """In the child: say who we are in the host's numbering, then become the command; an error goes to the pipe."""
+    try:
+        os.write(errors, b"%s\n" % os.fsencode(os.readlink("self", dir_fd=procfs)))
+        if not spec["pidns"]:
+            _libc.prctl(PR_SET_PDEATHSIG, SIGKILL)
+            enter_namespaces(spec, spec["netns_fd"])
+        become(spec, groups, log)
+    except BaseException as e:
+        os.write(errors, explain(e).encode())
+    os._exit(127)
+
+
+def init_process(spec, groups, log, errors, procfs, ended):
+    """Pid 1 of the container: start the command, bury orphans, pass on how the command ended, and go (and all with it)."""
+    try:
+        _libc.prctl(PR_SET_PDEATHSIG, SIGKILL)
+        enter_namespaces(spec, spec["netns_fd"])
+        child = os.fork()
+    except BaseException as e:
+        os.write(errors, b"0\n" + explain(e).encode())
+        os._exit(127)
+    if child == 0:
+        command_process(spec, groups, log, errors, procfs)
+    for fd in (0, 1, errors, log, procfs, *groups):
+        os.close(fd)
+    while True:
+        pid, status = os.waitpid(-1, 0)
+        if pid == child:
+            os.write(ended, b"%d" % status)
+            os._exit(0)
+
+
+def children():
+    try:
+        with open(f"/proc/self/task/{os.getpid()}/children") as f:
+            return [int(p) for p in f.read().split()]
+    except OSError:
+        return []
+
+
+def end_rest(kill_file):
+    """End what the command left behind: by cgroup where there is one, then every orphan that comes to us."""
+    if kill_file:
+        try:
+            with open(kill_file, "w") as f:
+                f.write("1")
+        except OSError:
+            pass
+    while True:
+        for pid in children():
+            try:
+                os.kill(pid, SIGKILL)
+            except OSError:
+                pass
+        try:
+            os.waitpid(-1, 0)
+        except ChildProcessError:
+            return
+
+
+def out_of_memory(path):
+    """Whether the kernel killed for memory in the container's group (v1: memory.oom_control, v2: memory.events)."""
+    if not path:
+        return False
+    try:
+        with open(path) as f:
+            counts = dict(line.split()[:2] for line in f)
+    except OSError:
+        return False
+    return int(counts.get("oom_kill", 0)) > 0
+
+
+def launch(spec):
+    """Make the processes. Answers (child of ours, host pid of the command, pipe that tells the end, error text)."""
+    log = os.open(spec["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
+    groups = [os.open(path, os.O_WRONLY) for path in spec["cgroups"]]
+    spec["netns_fd"] = os.open(spec["netns"], os.O_RDONLY) if spec["netns"] else None
+    procfs = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY)
+    if spec["rlimits"]:
+        import resource  # Not later: inside an image's root it may not be found.
+
+        spec["resource"] = resource
+    if spec["userns"]:
+        new_user_namespace()
+    if spec["pidns"]:
+        call("unshare", CLONE_NEWPID)
+    told, errors = os.pipe()
+    end, ended = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(told)
+        if spec["pidns"]:
+            init_process(spec, groups, log, errors, procfs, ended)
+        command_process(spec, groups, log, errors, procfs)
+    for fd in (errors, ended, log, procfs, *groups):
+        os.close(fd)
+    if spec["netns_fd"] is not None:
+        os.close(spec["netns_fd"])
+    pid, _, error = read_all(told).decode("utf-8", "replace").partition("\n")
+    os.close(told)
+    return child, int(pid or 0), end, error
+
+
+def await_end(spec, child, end):
+    """The command's wait status."""
+    while True:
+        pid, status = os.waitpid(-1, 0)
+        if pid == child:
+            break
+    if spec["pidns"]:
+        told = os.read(end, 32)
+        return int(told) if told else SIGKILL  # Init was killed, and all with it.
+    return status
+
+
+def run(spec):
+    _libc.prctl(PR_SET_CHILD_SUBREAPER, 1)
+    child, pid, end, error = launch(spec)
+    started = time.time()
+    if error:
+        os.waitpid(child, 0)
+        end_rest(spec["kill"])
+        os.write(1, encode({"error": error}))
+        return
+    me = os.getpid()
+    record = {"shim": me, "shim_start": start_time(me), "pid": pid, "init": child if spec["pidns"] else 0,
+              "started": started}  # fmt: skip
+    try:
+        record["pid_start"] = start_time(pid)
+    except OSError:
+        record["pid_start"] = 0  # It has ended already.
+    write(spec["dir"] + "/started.json", record)
+    os.write(1, encode(record))
+    os.close(1)
+    status = await_end(spec, child, end)
+    finished = time.time()
+    end_rest(spec["kill"])
+    number = status & 0x7F
+    code = 128 + number if number else status >> 8
+    write(spec["dir"] + "/exit.json", {
+        "code": code, "signal": number, "oom": code != 0 and out_of_memory(spec["oom"]),
+        "started": started, "finished": finished,
+    })  # fmt: skip
+
+
+def main():
+    try:
+        os.setsid()
+    except OSError:
+        pass
+    try:
+        run(decode(read_all(0).decode()))
+    except BaseException as e:
+        try:
+            os.write(1, encode({"error": explain(e)}))
+        except OSError:
+            pass
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
