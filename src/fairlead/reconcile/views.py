@@ -72,9 +72,10 @@ class Caches:
         group = api_version.rpartition("/")[0]
         return self._every.get((group, kind))
 
-    def at(self, resource: Resource[Any]) -> Cache[Any]:
-        """The cache of that kind, declared or not."""
-        return self._declared.get(resource) or self._every[resource.group, resource.kind]
+    def at(self, resource: Resource[Any]) -> Cache[Any] | None:
+        """The cache of that kind, declared or not; None for a kind that is not served (any more)."""
+        declared = self._declared.get(resource)
+        return declared if declared is not None else self._every.get((resource.group, resource.kind))
 
 
 Wake = Callable[[Any], Iterable[Item]]
@@ -202,7 +203,8 @@ class Links(Generic[ObjectT]):
 
     def view(self, item: Item, now: float) -> View[ObjectT]:
         """All that the reconciler may know of that primary."""
-        obj = self.caches.at(item.resource).get(item.key)
+        cache = self.caches.at(item.resource)
+        obj = cache.get(item.key) if cache is not None else None
         linked: dict[Resource[Any], Sequence[Any]] = {}
         orphans: dict[Resource[Any], Sequence[Any]] = {}
         for number, link in enumerate(self.controller.links):
