@@ -82,9 +82,9 @@ class Runner:
 
     async def _work(self) -> None:
         """Begin whatever is due and has room."""
-        for item in self._expectations.overdue(self._clock.now()):
-            self._log.debug("%s %s: what was written has not been seen; going on", item.resource.qualified, item.key)
-            self._land(item)
+        for late in self._expectations.overdue(self._clock.now()):
+            self._log.debug("%s %s: what was written has not been seen; going on", late.resource.qualified, late.key)
+            self._land(late)
         turn = 0
         while len(self._tasks) < self._workers and (item := self.queue.get(self._clock.now())) is not None:
             self._begin(item)

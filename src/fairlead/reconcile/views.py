@@ -84,6 +84,12 @@ Wake = Callable[[Any], Iterable[Item]]
 CONTROLLER = "controller"
 
 
+def declared(controller: Controller[Any]) -> Sequence[Resource[Any]]:
+    """The kinds that a controller names: its primary's and those of its links."""
+    named = [link.resource for link in controller.links if not isinstance(link, Contained | Dependents | Owners)]
+    return named if controller.primary == reconciler.EVERY else [controller.primary, *named]
+
+
 def _controller_terms(obj: Object) -> Iterator[tuple[str, str, str]]:
     owner = obj.metadata.controller
     if owner is not None:
