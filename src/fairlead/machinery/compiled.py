@@ -26,7 +26,7 @@ EMBEDDED_META = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
 class Node(Structure):
     """A Structure that knows whether it is of a built-in definition, and how the decoder walks it."""
 
-    __slots__ = ("definition", "plan", "typed")
+    __slots__ = ("checks", "defaults", "definition", "plan", "ruled", "typed")
 
     def __init__(self, node: Mapping[str, Any], typed: bool, definition: str) -> None:
         super().__init__(node)
@@ -35,6 +35,12 @@ class Node(Structure):
         """The definition's name, where it is the root of one."""
         self.plan: dict[str, Any] | None = None
         """The decoder's: property to how to read it. Made when the node is first walked."""
+        self.checks: Any = None
+        """The validator's: the compiled constraints."""
+        self.defaults: bool | None = None
+        """Whether a default is anywhere at or below; None until somebody has looked."""
+        self.ruled: bool | None = None
+        """Whether a rule (x-kubernetes-validations) is anywhere at or below; None until somebody has looked."""
 
 
 class _Once:

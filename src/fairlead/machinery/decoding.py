@@ -100,7 +100,7 @@ def _struct(node: Node, value: Any, at: At, report: Report) -> Any:
         if entry is None:
             if not node.preserve:
                 drop.append(key)
-                report.unknown.append(f'unknown field "{_spelled((at, key, ""))}"')
+                report.unknown.append(f'unknown field "{spelled((at, key, ""))}"')
             continue
         exact, step, child, owner = entry
         if item.__class__ is exact:
@@ -302,7 +302,7 @@ def _steps(at: At) -> list[tuple[str | int, str]]:
     return found
 
 
-def _spelled(at: At) -> str:
+def spelled(at: At) -> str:
     """`spec.containers[0].image`."""
     text = ""
     for step, _ in _steps(at):

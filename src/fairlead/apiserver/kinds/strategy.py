@@ -1,4 +1,4 @@
-"""Strategy: what is particular to a kind when its objects are written.
+"""Looks a kind's strategy up: what is particular to it when its objects are written.
 
 The order that the write path keeps (upstream's):
 
@@ -7,52 +7,69 @@ The order that the write path keeps (upstream's):
 - update: `schema.conform`, `default`, mutating admission, `prepare_update`, `validate_meta_update` and
   `validate_update` (which includes `validate`), validating admission.
 - update of status: `schema.conform`, `default`, `prepare_status`, `validate_meta_update` and `validate_status`.
+  (The precondition on resourceVersion is read before: a custom kind's `prepare_status` restores all metadata.)
 
-Every function works on plain objects; those that return None work in place on their first argument.
+Every function works on plain objects; those that return None work in place on their first argument. The new object
+may share parts with the old one: what is set is either a top-level key or in a part that is already as it should be.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
 from fairlead.api.meta import Resource
+from fairlead.apiserver.kinds import metadata, ways
+from fairlead.apiserver.kinds.ways import Obj, Strategy, Ways
 from fairlead.base.errors import Cause
+from fairlead.machinery import schema
 from fairlead.machinery.structure import Structure
 
-Obj = dict[str, Any]
+__all__ = ["Obj", "Strategy", "find", "validate_meta", "validate_meta_update"]
 
-
-class Strategy(msgspec.Struct, frozen=True):
-    """One kind's ways. Updates take (new, old)."""
-
-    default: Callable[[Obj], None]
-    validate: Callable[[Obj], list[Cause]]
-    validate_update: Callable[[Obj, Obj], list[Cause]]
-    """Includes `validate` of the new object."""
-    validate_status: Callable[[Obj, Obj], list[Cause]]
-    prepare_create: Callable[[Obj], None]
-    """Drops what a client may not set (status where it is a subresource), sets generation 1, generated fields."""
-    prepare_update: Callable[[Obj, Obj], None]
-    """Keeps what this path may not change (status), raises metadata.generation when the rest has changed."""
-    prepare_status: Callable[[Obj, Obj], None]
-    """Keeps everything but status."""
-    generation: bool
-    """Has metadata.generation."""
+BUILT_IN: dict[tuple[str, str], Ways] = {}
+CUSTOM: dict[tuple[str, str], Ways] = {}
 
 
 def find(resource: Resource[Any], structure: Structure) -> Strategy:
     """The strategy of a kind. Make it once per served kind and keep it."""
-    raise NotImplementedError
+    place = (resource.group, resource.plural)
+    if resource.schema:
+        return ways.built(resource, BUILT_IN.get(place, Ways()))
+    return _custom(resource, CUSTOM.get(place, Ways()), structure)
 
 
 def validate_meta(obj: Obj, resource: Resource[Any]) -> list[Cause]:
     """The rules of metadata on create: name, generateName, labels, annotations, finalizers, ownerReferences."""
-    raise NotImplementedError
+    return metadata.validate(obj, resource)
 
 
 def validate_meta_update(new: Obj, old: Obj, resource: Resource[Any]) -> list[Cause]:
     """The rules of metadata on update: those of `validate_meta`, and what may not change."""
-    raise NotImplementedError
+    return metadata.validate_update(new, old, resource)
+
+
+def _custom(resource: Resource[Any], particular: Ways, structure: Structure) -> Strategy:
+    """A custom kind's strategy: what its schema says, then what is particular to it."""
+
+    def default(obj: Obj) -> None:
+        schema.default(structure, obj)
+        if particular.default is not None:
+            particular.default(obj)
+
+    def validate(obj: Obj) -> list[Cause]:
+        found = schema.validate(structure, obj)
+        return found if found or particular.rules is None else list(particular.rules(obj))
+
+    def validate_update(new: Obj, old: Obj) -> list[Cause]:
+        found = schema.validate(structure, new, old)
+        return found or own.validate_update(new, old)
+
+    def validate_status(new: Obj, old: Obj) -> list[Cause]:
+        return schema.validate(structure, new, old)
+
+    own = ways.built(resource, particular, custom=True)
+    return msgspec.structs.replace(
+        own, default=default, validate=validate, validate_update=validate_update, validate_status=validate_status
+    )
