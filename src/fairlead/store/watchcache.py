@@ -1,0 +1,143 @@
+"""The half of a durable store that is in memory: live entries, a window of history, and the watchers.
+
+It holds acknowledged writes only; the store publishes a group to it once the group is on disk. Invariants:
+
+- The window has every change after `compacted` and up to `revision`, without gaps, so that a revision is an index.
+- `list` at an older revision is the live entries with the newer changes undone.
+- It belongs to the event loop's thread; it has no locks, no I/O and no clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import islice
+from typing import NamedTuple
+
+from sortedcontainers import SortedDict
+
+from fairlead.store.mvcc import Compacted, Entry, Event, FutureRevision, Page
+from fairlead.store.subscription import BUFFER, Subscription, Subscriptions
+
+
+class Change(NamedTuple):
+    """A write: its event, what the key holds after it (None: deleted), and what it held before."""
+
+    event: Event
+    entry: Entry | None
+    before: Entry | None
+
+
+class WatchCache:
+    """See the module's text."""
+
+    def __init__(
+        self, live: dict[str, Entry], window: list[Change], revision: int, compacted: int, *, buffer: int = BUFFER
+    ) -> None:
+        self._live: SortedDict[str, Entry] = SortedDict(live)
+        self._window = window
+        self.revision, self.compacted = revision, compacted
+        self.window_bytes = sum(map(_size, window))
+        self.subscriptions = Subscriptions()
+        self._buffer = buffer
+
+    def __len__(self) -> int:
+        return len(self._live)
+
+    @property
+    def window_length(self) -> int:
+        return len(self._window)
+
+    def get(self, key: str) -> Entry | None:
+        entry: Entry | None = self._live.get(key)
+        return entry
+
+    def entries(self) -> list[Entry]:
+        """All live entries in key order."""
+        return list(self._live.values())
+
+    def list(self, prefix: str, limit: int, after: str, revision: int) -> Page:
+        """See `Store.list`."""
+        if revision:
+            self._require_kept(revision)
+            undone = self._undone(prefix, revision)
+            if undone:
+                return self._list_then(prefix, limit, after, revision, undone)
+        live, low, high = self._live, *_bounds(prefix, after)
+        keys = live.irange(low, high, inclusive=(low != after, False))
+        shown = [live[key] for key in (islice(keys, limit) if limit else keys)]
+        more = 0
+        if limit and len(shown) == limit:
+            end = live.bisect_left(high) if high is not None else len(live)
+            more = end - live.bisect_right(shown[-1].key)
+        return Page(shown, revision or self.revision, more)
+
+    def watch(self, prefix: str, after: int) -> Subscription:
+        """See `Store.watch`."""
+        self._require_kept(after)
+        backlog = [c.event for c in self._window[after - self.compacted :] if c.event.key.startswith(prefix)]
+        return self.subscriptions.add(prefix, backlog, self._buffer)
+
+    def publish(self, changes: Sequence[Change]) -> None:
+        """Make durable changes visible, in order of revision."""
+        for change in changes:
+            if change.entry is None:
+                del self._live[change.event.key]
+            else:
+                self._live[change.entry.key] = change.entry
+            self.window_bytes += _size(change)
+        self._window.extend(changes)
+        self.revision = changes[-1].event.revision
+        self.subscriptions.deliver([c.event for c in changes])
+
+    def history(self, revision: int) -> Sequence[Change]:
+        """The changes after `compacted`, up to `revision`."""
+        return self._window[: max(0, revision - self.compacted)]
+
+    def forget(self, revision: int) -> None:
+        """Drop history up to `revision`."""
+        dropped = self.history(revision)
+        self.window_bytes -= sum(map(_size, dropped))
+        del self._window[: len(dropped)]
+        self.compacted = max(self.compacted, revision)
+
+    def oldest_within(self, events: int, size: int) -> int:
+        """The revision to compact to, so that at most `events` changes and `size` bytes of values remain."""
+        drop, left = max(0, len(self._window) - events), self.window_bytes
+        left -= sum(map(_size, self._window[:drop]))
+        while left > size:
+            left -= _size(self._window[drop])
+            drop += 1
+        return self.compacted + drop
+
+    def _require_kept(self, revision: int) -> None:
+        if revision < self.compacted:
+            raise Compacted(revision, self.compacted)
+        if revision > self.revision:
+            raise FutureRevision(f"revision {revision} has not happened yet (newest: {self.revision})")
+
+    def _undone(self, prefix: str, revision: int) -> dict[str, Entry | None]:
+        """What the keys written since `revision` held then: what they held before the first write after it."""
+        then: dict[str, Entry | None] = {}
+        for change in self._window[revision - self.compacted :]:
+            if change.event.key.startswith(prefix):
+                then.setdefault(change.event.key, change.before)
+        return then
+
+    def _list_then(self, prefix: str, limit: int, after: str, revision: int, undone: dict[str, Entry | None]) -> Page:
+        low, high = _bounds(prefix, after)
+        keys = {k for k in self._live.irange(low, high, inclusive=(True, False)) if k not in undone}
+        keys.update(k for k, entry in undone.items() if entry is not None)
+        found = sorted(k for k in keys if k > after)
+        shown = found[:limit] if limit else found
+        return Page([undone.get(k) or self._live[k] for k in shown], revision, len(found) - len(shown))
+
+
+def _size(change: Change) -> int:
+    return len(change.event.value)
+
+
+def _bounds(prefix: str, after: str) -> tuple[str | None, str | None]:
+    """The half-open range of keys that begin with `prefix` and are not below `after`."""
+    stem = prefix.rstrip("\U0010ffff")
+    high = stem[:-1] + chr(ord(stem[-1]) + 1) if stem else None
+    return (after if after > prefix else prefix) or None, high
