@@ -184,8 +184,10 @@ class Informer(Generic[ObjectT]):
         error = event.error
         if isinstance(error, StatusError) and error.code == 410:
             self._revision = ""
-            again, self._failures = self._failures > 0, self._failures + 1
-            return (self._back_off(event.chance),) if again else (DoList(),)
+            if self._failures:
+                return (self._back_off(event.chance),)
+            self._failures = 1
+            return (DoList(),)
         if isinstance(error, StatusError) and error.code == 404:
             self._revision, self.served = "", False
             return (*self._replace(()), *self._sync(), self._back_off(event.chance))

@@ -173,7 +173,7 @@ class Manager:
             self._discover.ring()
 
     def _complete(self, feed: Feed) -> None:
-        if feed.informer.served:
+        if feed.informer.served and not feed.shown:
             self._show(feed)
         self._wake_runners()
 
