@@ -81,7 +81,8 @@ class _Pass:
 
     def changes(self) -> list[Change]:
         if self.condition in ("Complete", "Failed"):
-            return [*(_release(p) for p in self.pods if FINALIZER in p.metadata.finalizers), *self._expire()]
+            left = [_release(p) for p in self.pods if FINALIZER in p.metadata.finalizers]
+            return [*left, *self._expire(self.job.status)]
         counted, settled = self._count()
         conditions, events = self._conditions(counted)
         reason = next((c.type for c in conditions if c.type in _TERMINAL and c.status == "True"), None)
@@ -93,14 +94,13 @@ class _Pass:
             ready=sum(1 for p in self.active if _ready(p)),
             terminating=len(self.terminating),
             startTime=self._start(),
-            completionTime=timestamp.seconds(self.now) if reason == "Complete" else counted.completionTime,
+            completionTime=timestamp.seconds(self.now) if statuses.is_true(conditions, "Complete") else None,
         )
         written = statuses.patch(self.job.status, final)
         told: list[Change] = []
         if written:
             told = [SetStatus(batch.JOBS, self.job.key, written, self.job.metadata.resourceVersion), *events]
-        expiry = self._expire(final) if reason in ("Complete", "Failed") else []
-        return [*told, *(_release(p) for p in settled), *steps, *self._wakes(reason), *expiry]
+        return [*told, *(_release(p) for p in settled), *steps, *self._wakes(reason), *self._expire(final)]
 
     # --- counting ---------------------------------------------------------------------------------------------------
 
@@ -313,9 +313,9 @@ class _Pass:
             wakes.append(WakeAt(until))
         return wakes
 
-    def _expire(self, final: JobStatus | None = None) -> list[Change]:
+    def _expire(self, final: JobStatus) -> list[Change]:
         """ttlSecondsAfterFinished (KEP-592)."""
-        ttl, conditions = self.job.spec.ttlSecondsAfterFinished, (final or self.job.status).conditions
+        ttl, conditions = self.job.spec.ttlSecondsAfterFinished, final.conditions
         ended = statuses.find(conditions, "Complete") or statuses.find(conditions, "Failed")
         if ttl is None or ended is None or ended.lastTransitionTime is None or self.job.metadata.deleting:
             return []
