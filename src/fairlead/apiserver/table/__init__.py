@@ -45,23 +45,6 @@ def table(
     }  # fmt: skip
 
 
-def negotiate(accept: str) -> Version | None:
-    """The Table version that the client prefers over plain JSON; None when it does not ask for a Table first."""
-    for choice in accept.split(","):
-        media, _, rest = choice.strip().partition(";")
-        if media not in ("application/json", "application/*", "*/*"):
-            continue
-        params = dict(p.strip().split("=", 1) for p in rest.split(";") if "=" in p)
-        if "as" not in params:
-            return None
-        if params["as"] == "Table" and params.get("g") == "meta.k8s.io":
-            if params.get("v") == "v1":
-                return "v1"
-            if params.get("v") == "v1beta1":
-                return "v1beta1"
-    return None
-
-
 def printer_of(served: Served) -> Printer:
     """How the kind's objects become rows."""
     resource = served.resource

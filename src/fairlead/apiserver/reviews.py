@@ -1,0 +1,132 @@
+"""Kinds that are questions: who am I, is this token good, may I do that; and tokens for service accounts.
+
+Each answer is the posted object with its status filled in. Nothing is stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from fairlead.apiserver import jwt
+from fairlead.apiserver.auth import Authenticator
+from fairlead.apiserver.identity import User
+from fairlead.apiserver.inventory import Virtual
+from fairlead.apiserver.rbac import Authorizer
+from fairlead.apiserver.requestinfo import RequestInfo
+from fairlead.base import errors, timestamp
+
+Plain = dict[str, Any]
+Find = Callable[[str, str, str], Mapping[str, Any] | None]
+"""(plural, namespace, name) of a core object to the object."""
+
+HOUR = 3600
+
+
+class Reviews:
+    """Answers the virtual kinds of `inventory.VIRTUAL`."""
+
+    def __init__(self, authenticator: Authenticator, authorizer: Authorizer) -> None:
+        self._authenticator, self._authorizer = authenticator, authorizer
+
+    def answer(self, virtual: Virtual, body: Mapping[str, Any], user: User, *, namespace: str, now: float) -> Plain:
+        """The answer to a posted object. `namespace` is the path's (of kinds that have one)."""
+        spec = body.get("spec") or {}
+        match virtual.kind:
+            case "SelfSubjectReview":
+                status: Plain = {"userInfo": user.as_info()}
+            case "TokenReview":
+                status = self._token(spec, now)
+            case "SelfSubjectAccessReview":
+                status = self._access(spec, user, "")
+            case "SubjectAccessReview" | "LocalSubjectAccessReview":
+                status = self._access(spec, _subject(spec), namespace)
+            case "SelfSubjectRulesReview":
+                status = self._rules(spec, user)
+            case _:
+                raise errors.path_not_found()
+        head = {"kind": virtual.kind, "apiVersion": f"{virtual.group}/{virtual.version}"}
+        return {**body, **head, "metadata": body.get("metadata") or {}, "status": status}
+
+    def _token(self, spec: Mapping[str, Any], now: float) -> Plain:
+        audiences = spec.get("audiences") or ()
+        try:
+            user = self._authenticator.review(spec.get("token") or "", now=now, audiences=audiences)
+        except errors.StatusError:
+            return {"user": {}, "error": "the token is invalid, expired, or for another audience"}
+        return {"authenticated": True, "user": user.as_info(), "audiences": list(audiences) or [jwt.ISSUER]}
+
+    def _access(self, spec: Mapping[str, Any], user: User, namespace: str) -> Plain:
+        resource, other = spec.get("resourceAttributes"), spec.get("nonResourceAttributes")
+        if (resource is None) == (other is None):
+            message = "exactly one of nonResourceAttributes or resourceAttributes must be specified"
+            cause = errors.Cause("FieldValueInvalid", f"Invalid value: {message}", "spec.resourceAttributes")
+            raise errors.invalid("SubjectAccessReview", "authorization.k8s.io", "", [cause])
+        allowed = self._authorizer.permits(user, _attributes(resource, other or {}, namespace))
+        return {"allowed": allowed} if allowed else {"allowed": False, "reason": "no rule grants it"}
+
+    def _rules(self, spec: Mapping[str, Any], user: User) -> Plain:
+        if not spec.get("namespace"):
+            raise errors.bad_request("no namespace on request")
+        rules = [dict(rule) for rule in self._authorizer.rules(user, spec["namespace"])]
+        return {
+            "resourceRules": [r for r in rules if "nonResourceURLs" not in r],
+            "nonResourceRules": [r for r in rules if "nonResourceURLs" in r],
+            "incomplete": False,
+        }
+
+
+def token_request(
+    tokens: jwt.Tokens, account: Mapping[str, Any], body: Mapping[str, Any], find: Find, *, now: float, identifier: str
+) -> Plain:
+    """Answer `POST serviceaccounts/<name>/token`. `identifier` is a fresh uuid; `find` looks the bound Pod up."""
+    metadata, spec = account["metadata"], body.get("spec") or {}
+    seconds = spec.get("expirationSeconds") or HOUR
+    if not jwt.SHORTEST <= seconds <= jwt.LONGEST:
+        rule = "may not specify a duration less than 10 minutes or longer than 2^32 seconds"
+        cause = errors.Cause("FieldValueInvalid", f"Invalid value: {seconds}: {rule}", "spec.expirationSeconds")
+        raise errors.invalid("TokenRequest", "authentication.k8s.io", "", [cause])
+    subject = jwt.Subject(metadata["namespace"], metadata["name"], metadata["uid"], _bound(account, spec, find))
+    audiences = spec.get("audiences") or [tokens.issuer]
+    token = tokens.issue(subject, audiences, seconds, now=now, identifier=identifier)
+    return {
+        "kind": "TokenRequest", "apiVersion": "authentication.k8s.io/v1",
+        "metadata": {"name": metadata["name"], "namespace": metadata["namespace"]},
+        "spec": {**spec, "audiences": audiences, "expirationSeconds": seconds},
+        "status": {"token": token, "expirationTimestamp": timestamp.seconds(int(now) + seconds)},
+    }  # fmt: skip
+
+
+def _bound(account: Mapping[str, Any], spec: Mapping[str, Any], find: Find) -> jwt.Reference | None:
+    reference = spec.get("boundObjectRef")
+    if not reference:
+        return None
+    kind, name, namespace = reference.get("kind"), reference.get("name", ""), account["metadata"]["namespace"]
+    if kind != "Pod":
+        raise errors.bad_request(f"cannot bind token to object of type {kind}; it can be bound to a Pod")
+    pod = find("pods", namespace, name)
+    if pod is None:
+        raise errors.not_found("pods", "", name)
+    uid = pod["metadata"]["uid"]
+    if reference.get("uid") not in (None, "", uid):
+        why = f"the UID in the bound object reference ({reference['uid']}) does not match the UID in record ({uid})"
+        raise errors.conflict("pods", "", name, why)
+    if pod.get("spec", {}).get("serviceAccountName", "default") != account["metadata"]["name"]:
+        raise errors.bad_request(f'cannot bind token for serviceaccount "{account["metadata"]["name"]}" to pod '
+                                 f'running with different serviceaccount name.')  # fmt: skip
+    return jwt.Reference(name, uid)
+
+
+def _subject(spec: Mapping[str, Any]) -> User:
+    extra = {k: tuple(v) for k, v in (spec.get("extra") or {}).items()}
+    return User(spec.get("user") or "", spec.get("uid") or "", tuple(spec.get("groups") or ()), extra)
+
+
+def _attributes(resource: Mapping[str, Any] | None, other: Mapping[str, Any], namespace: str) -> RequestInfo:
+    if resource is None:
+        return RequestInfo(other.get("verb", ""), other.get("path", ""))
+    return RequestInfo(
+        resource.get("verb", ""), "", resource.get("group", ""), resource.get("version", ""),
+        resource.get("namespace") or namespace, resource.get("resource", ""), resource.get("name", ""),
+        resource.get("subresource", ""),
+    )  # fmt: skip
