@@ -42,6 +42,10 @@ class Refused(Exception):
     """A step that failed, with what was tried."""
 
 
+class NotExecuted(Refused):
+    """All is set up, but the command itself cannot be executed: the fault of what was asked for."""
+
+
 def call(name, *args):
     """A function of libc by name; raises Refused with the step and the reason."""
     if getattr(_libc, name)(*args) < 0:
@@ -287,15 +291,15 @@ def become(spec, groups, log):
     try:
         os.chdir(spec["cwd"])
     except OSError as e:
-        raise Refused(f"workingDir {spec['cwd']}: {e.strerror}") from e
+        raise NotExecuted(f"workingDir {spec['cwd']}: {e.strerror}") from e
     name = spec["command"][0]
     try:
         os.execvpe(name, spec["command"], spec["env"])
     except (FileNotFoundError, NotADirectoryError) as e:
         where = "" if "/" in name else f", and no such name on PATH ({spec['env'].get('PATH', '')})"
-        raise Refused(f"command {name!r}: {e.strerror}{where}") from e
+        raise NotExecuted(f"command {name!r}: {e.strerror}{where}") from e
     except OSError as e:
-        raise Refused(f"command {name!r}: {e.strerror}") from e
+        raise NotExecuted(f"command {name!r}: {e.strerror}") from e
 
 
 def limit_and_drop(spec):
@@ -329,7 +333,7 @@ def command_process(spec, groups, log, errors, procfs):
             enter_namespaces(spec, spec["netns_fd"])
         become(spec, groups, log)
     except BaseException as e:
-        os.write(errors, explain(e).encode())
+        os.write(errors, (b"!" if isinstance(e, NotExecuted) else b"") + explain(e).encode())
     os._exit(127)
 
 
@@ -443,7 +447,7 @@ def run(spec):
     if error:
         os.waitpid(child, 0)
         end_rest(spec["kill"])
-        os.write(1, encode({"error": error}))
+        os.write(1, encode({"error": error.lstrip("!"), "executable": not error.startswith("!")}))
         return
     me = os.getpid()
     record = {"shim": me, "shim_start": start_time(me), "pid": pid, "init": child if spec["pidns"] else 0,

@@ -253,6 +253,11 @@ class SchedulingGroup(View, frozen=True):
     podGroupName: str = ""
 
 
+class HostAlias(View, frozen=True):
+    ip: str
+    hostnames: list[str] = []
+
+
 class PodSpec(View, frozen=True):
     containers: list[Container] = []
     initContainers: list[Container] = []
@@ -269,9 +274,15 @@ class PodSpec(View, frozen=True):
     priorityClassName: str = ""
     preemptionPolicy: str = "PreemptLowerPriority"
     overhead: Quantities = {}
+    resources: ResourceRequirements | None = None
+    """Of the Pod as a whole (KEP-2837); overrides the sum over its containers."""
+    topologySpreadConstraints: list[dict[str, Any]] = []
+    resourceClaims: list[dict[str, Any]] = []
     hostname: str = ""
     subdomain: str = ""
     hostNetwork: bool = False
+    hostAliases: list[HostAlias] = []
+    enableServiceLinks: bool = True
     setHostnameAsFQDN: bool = False
     serviceAccountName: str = ""
     automountServiceAccountToken: bool | None = None

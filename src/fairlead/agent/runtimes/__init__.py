@@ -102,11 +102,14 @@ class Found(msgspec.Struct, frozen=True):
 
 
 class StartError(Exception):
-    """The container could not be started. `reason` is a waiting reason, such as CreateContainerError."""
+    """The container could not be started. `reason` is a waiting reason, such as CreateContainerError.
 
-    def __init__(self, reason: str, message: str) -> None:
+    `fatal`: the attempt counts (its command cannot be executed), as Kubernetes counts it: exit code 128, StartError.
+    """
+
+    def __init__(self, reason: str, message: str, *, fatal: bool = False) -> None:
         super().__init__(message)
-        self.reason, self.message = reason, message
+        self.reason, self.message, self.fatal = reason, message, fatal
 
 
 OnExit = Callable[[Ref, Exited], None]

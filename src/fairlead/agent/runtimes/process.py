@@ -71,6 +71,13 @@ class _Alive(msgspec.Struct, frozen=True):
     init: int = 0
 
 
+class _Refusal(msgspec.Struct, frozen=True):
+    """The shim's answer when nothing was started. `executable`: the fault is not the command's."""
+
+    error: str
+    executable: bool = True
+
+
 class _Run:
     """One attempt that has not been reported as ended."""
 
@@ -148,6 +155,8 @@ class ProcessRuntime:
             os.mkdir(directory + "/view")
             group = self._limiter.create("_".join(map(str, spec.ref)), spec.limits)
         except OSError as e:
+            if not isinstance(e, FileExistsError):
+                shutil.rmtree(directory, ignore_errors=True)
             raise StartError("CreateContainerError", f"container {spec.ref.container}: {e}") from e
         if spec.user.uid is not None:
             os.chown(directory + "/work", spec.user.uid, -1 if spec.user.gid is None else spec.user.gid)
@@ -161,9 +170,15 @@ class ProcessRuntime:
         except msgspec.DecodeError:
             _bury(pid)
             self._clean(group)
-            error = _error(answer)
-            _write(directory, "exit", Exited(128, finished=self._clock.now(), reason="StartError", message=error))
-            raise StartError("CreateContainerError", f"container {spec.ref.container}: {error}") from None
+            refusal = _refusal(answer)
+            if not refusal.executable:
+                now = self._clock.now()
+                ended = Exited(128, started=now, finished=now, reason="StartError", message=refusal.error)
+                _write(directory, "exit", ended)
+                raise StartError("StartError", refusal.error, fatal=True) from None
+            shutil.rmtree(directory, ignore_errors=True)
+            message = f"container {spec.ref.container}: {refusal.error}"
+            raise StartError("CreateContainerError", message) from None
         fd = processes.open_pidfd(alive.shim, alive.shim_start)
         if fd is None:  # It ended before we looked; its record is there.
             asyncio.get_running_loop().call_soon(self._ended_at_once, spec.ref, alive, group)
@@ -319,11 +334,11 @@ def _bury(pid: int) -> None:
         os.waitpid(pid, 0)
 
 
-def _error(answer: bytes) -> str:
+def _refusal(answer: bytes) -> _Refusal:
     try:
-        return str(msgspec.json.decode(answer)["error"])
-    except (msgspec.DecodeError, KeyError, TypeError):
-        return "the shim ended without an answer"
+        return msgspec.json.decode(answer, type=_Refusal)
+    except msgspec.DecodeError:
+        return _Refusal("the shim ended without an answer")
 
 
 async def _write_all(fd: int, data: bytes) -> None:
