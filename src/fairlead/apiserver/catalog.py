@@ -11,8 +11,10 @@ from typing import Any
 
 import msgspec
 
+from fairlead.api import builtin
 from fairlead.api.apiextensions import Column, CustomResourceDefinition, ScaleSubresource
 from fairlead.api.meta import Resource
+from fairlead.machinery import tables
 from fairlead.machinery.structure import Structure
 
 Plain = Resource[dict[str, Any]]
@@ -41,14 +43,21 @@ class Served(msgspec.Struct, frozen=True):
         return f"/registry/{self.resource.group or 'core'}/{self.resource.plural}/"
 
 
+def with_builtins() -> Catalog:
+    """A catalog of the built-in kinds."""
+    return Catalog([Served(r.plain, tables.structure(r.schema)) for r in builtin.RESOURCES])
+
+
 class Catalog:
     """Looks kinds up. Built by `with_builtins`; custom kinds come and go by `put_crd` and `drop_crd`."""
 
     def __init__(self, builtins: Sequence[Served] = ()) -> None:
-        self.generation = 1
+        self.generation = 0
         self._builtins = {s.resource.gvr: s for s in builtins}
         self._custom: dict[str, tuple[Served, ...]] = {}
-        self._index: dict[tuple[str, str, str], Served] = dict(self._builtins)
+        self._index: dict[tuple[str, str, str], Served] = {}
+        self._kinds: dict[tuple[str, str], Served] = {}
+        self._rebuild()
 
     def find(self, group: str, version: str, plural: str) -> Served | None:
         """The kind at `/apis/<group>/<version>/<plural>`."""
@@ -56,9 +65,7 @@ class Catalog:
 
     def by_kind(self, api_version: str, kind: str) -> Served | None:
         """The kind that an object names in its apiVersion and kind."""
-        return next(
-            (s for s in self._index.values() if s.resource.kind == kind and s.resource.api_version == api_version), None
-        )
+        return self._kinds.get((api_version, kind))
 
     def all(self) -> Sequence[Served]:
         """Every served version of every kind; built-in ones first, in the order of `api.builtin`."""
@@ -85,6 +92,7 @@ class Catalog:
         self._index = dict(self._builtins)
         for many in self._custom.values():
             self._index.update({s.resource.gvr: s for s in many})
+        self._kinds = {(s.resource.api_version, s.resource.kind): s for s in self._index.values()}
         self.generation += 1
 
 

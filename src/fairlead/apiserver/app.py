@@ -1,0 +1,218 @@
+"""The HTTP server: every request passes the layers of `LAYERS`, from the outermost inwards, and then is answered.
+
+    recover -> describe -> authenticate -> authorize -> answer
+
+There is no table of routes: `requestinfo` says what a request asks for, and kinds come and go with their definitions.
+aiohttp's low-level server is used without its router and middlewares, because the path of a write is hot.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import ssl
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol, cast
+
+from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
+
+from fairlead.apiserver import requestinfo, resources, streams
+from fairlead.apiserver.auth import Authenticator
+from fairlead.apiserver.documents import Document
+from fairlead.apiserver.exchange import Exchange
+from fairlead.apiserver.rbac import Authorizer
+from fairlead.apiserver.state import Api, Call
+from fairlead.base import errors, telemetry
+from fairlead.client.node import Nodes
+
+BODY_LIMIT = 3 * 1024 * 1024
+"""Bytes of a request's body, as upstream."""
+_METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"))
+_log = telemetry.logger("apiserver")
+
+Handle = Callable[[Exchange], Awaitable[web.StreamResponse]]
+Layer = Callable[["App", Exchange, Handle], Awaitable[web.StreamResponse]]
+
+
+class Documents(Protocol):
+    """Something that answers GETs of certain paths (discovery, OpenAPI)."""
+
+    def document(self, path: str, accept: str = "") -> Document | None:
+        """The answer at a path; None when there is none."""
+
+
+class Subresource(Protocol):
+    """Answers requests that are no plain REST verb (logs, tokens, reviews); None when it is not concerned."""
+
+    async def __call__(self, exchange: Exchange) -> web.StreamResponse | None: ...
+
+
+class App:
+    """The server's parts, and `handle`, which aiohttp calls for each request."""
+
+    def __init__(
+        self, api: Api, authenticator: Authenticator, authorizer: Authorizer, *,
+        documents: tuple[Documents, ...] = (), special: tuple[Subresource, ...] = (),
+    ) -> None:  # fmt: skip
+        self.api, self.authenticator, self.authorizer = api, authenticator, authorizer
+        self.documents, self.special = documents, special
+        self._watches: set[asyncio.Task[Any]] = set()
+        self._handle = _composed(self, LAYERS, self.answer)
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer one request."""
+        return await self._handle(Exchange(request))
+
+    async def answer(self, exchange: Exchange) -> web.StreamResponse:
+        """The innermost: whoever is concerned."""
+        for concerned in self.special:
+            response = await concerned(exchange)
+            if response is not None:
+                return response
+        info = exchange.info
+        if not info.is_resource:
+            return self._document(exchange)
+        if info.verb == "watch":
+            return await self._watch(exchange)
+        return await resources.respond(self.api, exchange)
+
+    async def close(self) -> None:
+        """End all watches."""
+        for task in tuple(self._watches):
+            task.cancel()
+        await asyncio.gather(*self._watches, return_exceptions=True)
+
+    async def _watch(self, exchange: Exchange) -> web.StreamResponse:
+        task = asyncio.current_task()
+        if task is not None:
+            self._watches.add(task)
+        try:
+            return await resources.respond(self.api, exchange)
+        finally:
+            if task is not None:
+                self._watches.discard(task)
+
+    def _document(self, exchange: Exchange) -> web.StreamResponse:
+        path, headers = exchange.info.path, exchange.request.headers
+        if exchange.info.verb not in ("get", "head"):
+            raise errors.method_not_allowed(exchange.info.verb)
+        for source in self.documents:
+            document = source.document(path, headers.get("Accept", ""))
+            if document is not None:
+                if document.matches(headers.get("If-None-Match", "")):
+                    return web.Response(status=304, headers=document.headers())
+                return web.Response(body=document.body, headers=document.headers())
+        raise errors.path_not_found()
+
+
+async def recover(_app: App, exchange: Exchange, handle: Handle) -> web.StreamResponse:
+    """Every failure becomes a Status, every warning a header."""
+    try:
+        response = await handle(exchange)
+    except errors.StatusError as error:
+        response = resources.failure(error)
+    except web.HTTPRequestEntityTooLarge:
+        response = resources.failure(errors.too_large(BODY_LIMIT))
+    except (asyncio.CancelledError, ConnectionError):
+        raise
+    except Exception as error:
+        _log.exception("%s %s failed", exchange.request.method, exchange.request.path)
+        response = resources.failure(errors.internal(f"{type(error).__name__}: {error}"))
+    if exchange.warnings and not response.prepared:
+        for text in exchange.warnings:
+            response.headers.add("Warning", '299 - "{}"'.format(text.replace("\\", "\\\\").replace('"', '\\"')))
+    return response
+
+
+async def describe(_app: App, exchange: Exchange, handle: Handle) -> web.StreamResponse:
+    """What the request asks for."""
+    request = exchange.request
+    if request.method not in _METHODS:
+        raise errors.method_not_allowed(request.method)
+    exchange.info = requestinfo.parse(request.method, request.rel_url.raw_path, exchange.query)
+    return await handle(exchange)
+
+
+async def authenticate(app: App, exchange: Exchange, handle: Handle) -> web.StreamResponse:
+    """Who asks."""
+    headers = exchange.request.headers
+    exchange.user = app.authenticator.authenticate(
+        headers.get("Authorization", ""), now=app.api.clock.now(), protocols=headers.get("Sec-WebSocket-Protocol", "")
+    )
+    return await handle(exchange)
+
+
+async def authorize(app: App, exchange: Exchange, handle: Handle) -> web.StreamResponse:
+    """Whether they may."""
+    app.authorizer.allow(exchange.user, exchange.info)
+    return await handle(exchange)
+
+
+LAYERS: tuple[Layer, ...] = (recover, describe, authenticate, authorize)
+
+
+def _composed(app: App, layers: tuple[Layer, ...], innermost: Handle) -> Handle:
+    handle = innermost
+    for layer in reversed(layers):
+        handle = _around(app, layer, handle)
+    return handle
+
+
+def _around(app: App, layer: Layer, inner: Handle) -> Handle:
+    async def handle(exchange: Exchange) -> web.StreamResponse:
+        return await layer(app, exchange, inner)
+
+    return handle
+
+
+class PodLogs:
+    """`GET pods/<name>/log`, from the agent of the Pod's node; exec, attach and port-forward are refused."""
+
+    def __init__(self, api: Api, nodes: Nodes) -> None:
+        self._api, self._nodes = api, nodes
+
+    async def __call__(self, exchange: Exchange) -> web.StreamResponse | None:
+        info = exchange.info
+        if info.plural != "pods" or info.group or not info.subresource:
+            return None
+        if info.subresource in streams.INTERACTIVE:
+            raise streams.refuse_interactive(info.subresource)
+        if info.subresource != "log" or info.verb != "get":
+            return None
+        served = self._api.catalog.find("", "v1", "pods")
+        if served is None:
+            return None
+        _, pod = self._api.live(Call(served, exchange.user, info.namespace, info.name))
+        # `logs` needs what BaseRequest has; a Request is one that has been routed, and nothing is routed here.
+        request = cast(web.Request, exchange.request)
+        return await streams.logs(request, self._nodes, pod, now=self._api.clock.now())
+
+
+async def serve(app: App, port: int, context: ssl.SSLContext | None, *, host: str = "127.0.0.1") -> web.ServerRunner:
+    """Listen. The answer is closed by `runner.cleanup()`, after `app.close()`. Raises OSError with a clear line."""
+    server = web.Server(app.handle, request_factory=_request_factory, access_log=None)
+    runner = web.ServerRunner(server, handle_signals=False)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port, ssl_context=context, backlog=1024).start()
+    except OSError as error:
+        await runner.cleanup()
+        if error.errno == errno.EADDRINUSE:
+            text = f"port {port} on {host} is in use: stop what uses it, or choose another with --port"
+            raise OSError(errno.EADDRINUSE, text) from None
+        raise
+    return runner
+
+
+def bound_port(runner: web.ServerRunner) -> int:
+    """The port that `serve` listens on (useful after port 0)."""
+    address = runner.addresses[0]
+    return int(address[1])
+
+
+def _request_factory(
+    message: Any, payload: Any, protocol: RequestHandler, writer: Any, task: asyncio.Task[None]
+) -> web.BaseRequest:
+    loop = asyncio.get_running_loop()
+    return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=BODY_LIMIT)

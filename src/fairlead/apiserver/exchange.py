@@ -1,0 +1,38 @@
+"""Exchange: one HTTP request on its way through the server, with what each layer of `app` has found out about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from aiohttp import web
+
+from fairlead.apiserver import identity
+from fairlead.apiserver.requestinfo import RequestInfo
+
+_EMPTY: Mapping[str, str] = {}
+
+
+class Exchange:
+    """`info` and `user` are filled in on the way; `warnings` become Warning headers of the answer."""
+
+    __slots__ = ("info", "query", "request", "user", "warnings")
+
+    def __init__(self, request: web.BaseRequest) -> None:
+        self.request = request
+        self.query: Mapping[str, str] = request.query if request.query_string else _EMPTY
+        self.info = RequestInfo("", "")
+        self.user = identity.ANONYMOUS
+        self.warnings: list[str] = []
+
+    @property
+    def accept(self) -> str:
+        return self.request.headers.get("Accept", "")
+
+    @property
+    def content_type(self) -> str:
+        return self.request.headers.get("Content-Type", "")
+
+    @property
+    def agent(self) -> str:
+        """The client's name: its User-Agent up to the version, as a field manager."""
+        return self.request.headers.get("User-Agent", "").partition("/")[0][:128]

@@ -1,0 +1,72 @@
+"""Shape: does a body speak of the object that the URL names, and does it fit the kind's schema?
+
+Here an object is brought into form (`schema.conform`): unknown fields go, and by `fieldValidation` they are an error
+(Strict, 400), a warning (Warn, the default) or nothing (Ignore).
+"""
+
+from __future__ import annotations
+
+from fairlead.apiserver.state import Call, Plain
+from fairlead.base import errors
+from fairlead.machinery import schema
+
+
+def fit(call: Call, obj: Plain) -> None:
+    """Fill in apiVersion, kind and namespace from the URL; 400 where the body says something else."""
+    resource = call.served.resource
+    _agree(obj, "apiVersion", resource.api_version, "API version")
+    _agree(obj, "kind", resource.kind, "kind")
+    metadata = obj.get("metadata")
+    if metadata is None:
+        metadata = obj["metadata"] = {}
+    if not isinstance(metadata, dict):
+        raise errors.bad_request(f"{resource.kind}: metadata must be an object")
+    _fit_namespace(call, metadata)
+    name = metadata.get("name")
+    if call.name and name != call.name:
+        if name:
+            raise errors.bad_request(
+                f"the name of the object ({name}) does not match the name on the URL ({call.name})"
+            )
+        raise errors.bad_request("name must be provided")
+
+
+def _agree(obj: Plain, field: str, want: str, words: str) -> None:
+    have = obj.get(field)
+    if not have:
+        obj[field] = want
+    elif have != want:
+        raise errors.bad_request(f"the {words} in the data ({have}) does not match the expected {words} ({want})")
+
+
+def _fit_namespace(call: Call, metadata: Plain) -> None:
+    sent = metadata.get("namespace")
+    if not call.served.resource.namespaced:
+        if sent:
+            raise errors.bad_request("namespace may not be set on objects of a cluster-scoped kind")
+        metadata.pop("namespace", None)
+    elif not sent:
+        metadata["namespace"] = call.namespace
+    elif sent != call.namespace:
+        raise errors.bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request"
+        )
+
+
+def conform(call: Call, obj: Plain) -> None:
+    """Bring `obj` into its schema's form, in place."""
+    found = schema.conform(call.served.structure, obj)
+    if found.problems:
+        raise _unfit(call, "; ".join(found.problems))
+    if found.unknown and call.validation == "Strict":
+        raise _unfit(call, "strict decoding error: " + ", ".join(found.unknown))
+    if found.unknown and call.validation == "Warn":
+        for text in found.unknown:
+            call.warn(text)
+
+
+def _unfit(call: Call, why: str) -> errors.StatusError:
+    resource = call.served.resource
+    return errors.bad_request(
+        f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: {why}'
+    )
