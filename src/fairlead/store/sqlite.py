@@ -16,6 +16,7 @@ Compaction runs on the same worker between groups, in small steps. Everything el
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -41,6 +42,10 @@ _GROUP = 4096
 """Writes in a group at most, so that the first of them is not kept waiting."""
 _STEP = 500
 """Rows that one step of a compaction removes: some milliseconds."""
+
+_SWITCH_SECONDS = 0.0001
+"""How soon the worker thread may interrupt a busy event loop. At CPython's default (5 ms), a loop whose rounds are
+shorter takes the interpreter lock back before the worker wakes, and a write of 1 ms was seen to take seconds."""
 
 _log = telemetry.logger("store")
 R = TypeVar("R")
@@ -84,6 +89,7 @@ class SqliteStore:
 
         `keep` and `keep_bytes` bound the history; `buffer` is how many events a watcher may be behind.
         """
+        sys.setswitchinterval(min(sys.getswitchinterval(), _SWITCH_SECONDS))
         place = Path(path).absolute()
         folder.prepare(place)
         lock = folder.FolderLock(place)
