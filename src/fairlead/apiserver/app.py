@@ -12,19 +12,18 @@ import asyncio
 import errno
 import ssl
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
-from fairlead.apiserver import requestinfo, resources, streams
+from fairlead.apiserver import requestinfo, resources
 from fairlead.apiserver.auth import Authenticator
 from fairlead.apiserver.documents import Document
 from fairlead.apiserver.exchange import Exchange
 from fairlead.apiserver.rbac import Authorizer
-from fairlead.apiserver.state import Api, Call
+from fairlead.apiserver.state import Api
 from fairlead.base import errors, telemetry
-from fairlead.client.node import Nodes
 
 BODY_LIMIT = 3 * 1024 * 1024
 """Bytes of a request's body, as upstream."""
@@ -42,7 +41,7 @@ class Documents(Protocol):
         """The answer at a path; None when there is none."""
 
 
-class Subresource(Protocol):
+class Special(Protocol):
     """Answers requests that are no plain REST verb (logs, tokens, reviews); None when it is not concerned."""
 
     async def __call__(self, exchange: Exchange) -> web.StreamResponse | None: ...
@@ -53,7 +52,7 @@ class App:
 
     def __init__(
         self, api: Api, authenticator: Authenticator, authorizer: Authorizer, *,
-        documents: tuple[Documents, ...] = (), special: tuple[Subresource, ...] = (),
+        documents: tuple[Documents, ...] = (), special: tuple[Special, ...] = (),
     ) -> None:  # fmt: skip
         self.api, self.authenticator, self.authorizer = api, authenticator, authorizer
         self.documents, self.special = documents, special
@@ -164,29 +163,6 @@ def _around(app: App, layer: Layer, inner: Handle) -> Handle:
         return await layer(app, exchange, inner)
 
     return handle
-
-
-class PodLogs:
-    """`GET pods/<name>/log`, from the agent of the Pod's node; exec, attach and port-forward are refused."""
-
-    def __init__(self, api: Api, nodes: Nodes) -> None:
-        self._api, self._nodes = api, nodes
-
-    async def __call__(self, exchange: Exchange) -> web.StreamResponse | None:
-        info = exchange.info
-        if info.plural != "pods" or info.group or not info.subresource:
-            return None
-        if info.subresource in streams.INTERACTIVE:
-            raise streams.refuse_interactive(info.subresource)
-        if info.subresource != "log" or info.verb != "get":
-            return None
-        served = self._api.catalog.find("", "v1", "pods")
-        if served is None:
-            return None
-        _, pod = self._api.live(Call(served, exchange.user, info.namespace, info.name))
-        # `logs` needs what BaseRequest has; a Request is one that has been routed, and nothing is routed here.
-        request = cast(web.Request, exchange.request)
-        return await streams.logs(request, self._nodes, pod, now=self._api.clock.now())
 
 
 async def serve(app: App, port: int, context: ssl.SSLContext | None, *, host: str = "127.0.0.1") -> web.ServerRunner:

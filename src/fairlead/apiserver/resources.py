@@ -79,7 +79,8 @@ async def _watch(api: Api, exchange: Exchange, call: Call) -> web.StreamResponse
     return await watching.stream(exchange.request, api, call, watch.query(exchange.query), lines)
 
 
-async def _create(api: Api, exchange: Exchange, call: Call) -> web.StreamResponse:
+async def create(api: Api, exchange: Exchange, call: Call) -> web.StreamResponse:
+    """Answer a POST."""
     _write_options(exchange, call)
     body = negotiation.body(await exchange.request.read(), exchange.content_type)
     return _object(api, exchange, call, await rest.create(api, call, body), negotiation.accepted(exchange.accept))
@@ -117,7 +118,7 @@ async def _delete_collection(api: Api, exchange: Exchange, call: Call) -> web.St
 
 
 _VERBS: Mapping[str, Respond] = {
-    "get": _get, "list": _list, "watch": _watch, "create": _create, "update": _update, "patch": _patch,
+    "get": _get, "list": _list, "watch": _watch, "create": create, "update": _update, "patch": _patch,
     "delete": _delete, "deletecollection": _delete_collection,
 }  # fmt: skip
 

@@ -1,0 +1,99 @@
+"""Assembly: the API server's parts put together over a store. The composition root calls `assemble`, then `start`.
+
+server = assembly.assemble(store, settings)
+await server.start()
+runner = await app.serve(server.app, port, certs.server_context(certificates))
+...
+await server.close(); await runner.cleanup(); await store.close()
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from fairlead.api.apiextensions import CRDS
+from fairlead.apiserver import app, bootstrap, catalog, crds, discovery, health, jwt, openapi, special
+from fairlead.apiserver.admission.chain import Chain
+from fairlead.apiserver.auth import Authenticator
+from fairlead.apiserver.chance import SystemChance
+from fairlead.apiserver.identity import User
+from fairlead.apiserver.local import LocalClient
+from fairlead.apiserver.rbac import Authorizer
+from fairlead.apiserver.reviews import Reviews
+from fairlead.apiserver.state import Api, Chance
+from fairlead.base import clock
+from fairlead.client.node import NodeConnection, Nodes
+from fairlead.store.mvcc import Store
+
+
+class NoNodes:
+    """Before an agent is there."""
+
+    def connection(self, node: str) -> NodeConnection | None:
+        return None
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """What an API server needs besides its store. `signing_key` (PEM) signs service account tokens."""
+
+    tokens: Mapping[str, User] = {}
+    signing_key: bytes = b""
+    nodes: Any = NoNodes()
+    """A `client.node.Nodes`."""
+    address: str = "127.0.0.1:6443"
+    checks: Mapping[str, health.Check] = {}
+    clock: Any = clock.SYSTEM
+    chance: Any = SystemChance()
+
+
+class Server:
+    """An API server: `app` speaks HTTP, `client()` is in-process; both over the same `api`."""
+
+    def __init__(self, api: Api, app_: app.App, definitions: crds.Definitions) -> None:
+        self.api, self.app, self.definitions = api, app_, definitions
+
+    async def start(self) -> None:
+        """Serve the stored definitions, and create what every server has."""
+        self.definitions.start()
+        await bootstrap.fill(self.api)
+
+    async def close(self) -> None:
+        """End watches and clean-ups. The store stays open."""
+        await self.app.close()
+        await self.definitions.close()
+
+    def client(self, user: User | None = None) -> LocalClient:
+        """A client in this process."""
+        return LocalClient(self.api, user) if user is not None else LocalClient(self.api)
+
+
+def assemble(store: Store, settings: Settings) -> Server:
+    """All parts, wired, not started."""
+    kinds = catalog.with_builtins()
+    chance: Chance = settings.chance
+    api = Api(store, kinds, settings.clock, chance, Chain())
+    definitions = crds.Definitions(api)
+    api.hooks[CRDS.gvr] = definitions
+    accounts = jwt.Tokens(settings.signing_key, lambda *what: _exists(api, *what)) if settings.signing_key else None
+    authenticator, authorizer = Authenticator(settings.tokens, accounts), Authorizer()
+    nodes: Nodes = settings.nodes
+    served = app.App(
+        api, authenticator, authorizer,
+        documents=(discovery.Discovery(kinds, settings.address), openapi.OpenAPI(kinds)),
+        special=(
+            health.Health(settings.checks),
+            special.PodLogs(api, nodes),
+            *((special.AccountTokens(api, accounts),) if accounts is not None else ()),
+            special.Questions(api, Reviews(authenticator, authorizer)),
+            special.LegacyBindings(api),
+        ),
+    )  # fmt: skip
+    return Server(api, served, definitions)
+
+
+def _exists(api: Api, plural: str, namespace: str, name: str, uid: str) -> bool:
+    obj = special.stored(api, plural, namespace, name)
+    return obj is not None and obj["metadata"]["uid"] == uid
