@@ -23,7 +23,7 @@ INTERACTIVE = frozenset(("attach", "exec", "portforward", "proxy"))
 """Subresources of Pods that take a connection over."""
 
 
-async def logs(request: web.Request, nodes: Nodes, pod: Plain, *, now: float) -> web.StreamResponse:
+async def logs(request: web.BaseRequest, nodes: Nodes, pod: Plain, *, now: float) -> web.StreamResponse:
     """Answer `GET .../pods/<name>/log`."""
     options = log_options(request.query, pod, now=now)
     connection = _connection(nodes, pod)
@@ -37,7 +37,7 @@ async def logs(request: web.Request, nodes: Nodes, pod: Plain, *, now: float) ->
             await close()
 
 
-async def _send(request: web.Request, pieces: AsyncIterator[bytes]) -> web.StreamResponse:
+async def _send(request: web.BaseRequest, pieces: AsyncIterator[bytes]) -> web.StreamResponse:
     first = await anext(pieces, None)  # a StatusError comes before the first piece, and so before the head
     answer = web.StreamResponse(headers={"Content-Type": "text/plain"})
     await answer.prepare(request)
