@@ -2,15 +2,14 @@
 
 Each kind of change is safe to repeat, so a crash between any two of them is harmless: an apply states fields, a create
 that finds its own object is done, deletes and patches carry the uid or the resourceVersion that they were decided on.
-Neighbouring creates, patches or deletes of one kind (the Pods of a Job) are carried out together, `TOGETHER` at a time.
-The first failure ends the run; `Outcome.error` holds it, with what was written before. When to try again, and when the
+Neighbouring creates, patches or deletes of one kind (the Pods of a Job) are carried out together, `TOGETHER` at a time;
+events are written when all else is done. The first failure ends the run; `Outcome.error` holds it, with what was written before. When to try again, and when the
 caches have seen what was written, is left to `runner`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, assert_never
 
@@ -89,6 +88,7 @@ class Applier:
                     await self._one(batch[0], outcome)
                 else:
                     await self._together(batch, outcome)
+            await self._together([change for change in changes if isinstance(change, Record)], outcome)
         except Exception as error:  # the run ends here; the caller decides what the failure means
             outcome.error = error
             if primary is not None and isinstance(error, StatusError | NameTaken):
@@ -250,19 +250,34 @@ class Applier:
 
 
 def _batches(changes: Sequence[Change]) -> Iterator[Sequence[Change]]:
-    """Neighbours of one class and kind, which touch different objects, together; everything else alone."""
-    for number, batch in itertools.groupby(enumerate(changes), _batch_key):
-        del number
-        yield [change for _, change in batch]
+    """Neighbours of one class and kind that touch different objects together; anything else alone; no events."""
+    batch: list[Change] = []
+    known: tuple[Any, ...] = ()
+    places: set[Any] = set()
+    for change in changes:
+        if isinstance(change, Record):
+            continue
+        kind, place = _kind_and_place(change)
+        if batch and (kind != known or not kind or place in places):
+            yield batch
+            batch, places = [], set()
+        batch.append(change)
+        places.add(place)
+        known = kind
+    if batch:
+        yield batch
 
 
-def _batch_key(numbered: tuple[int, Change]) -> tuple[Any, ...]:
-    number, change = numbered
+def _kind_and_place(change: Change) -> tuple[tuple[Any, ...], Any]:
+    """What makes changes alike (empty: nothing), and which object one is about."""
     match change:
-        case Create() | Delete():
-            return (type(change), change.resource)
+        case Create():
+            meta = change.object["metadata"]
+            return (Create, change.resource), (meta.get("namespace", ""), meta.get("name", ""))
+        case Delete() | Patch():
+            return (type(change), change.resource), change.key
         case _:
-            return (number,)
+            return (), None
 
 
 def _is_gone(error: StatusError) -> bool:

@@ -17,7 +17,7 @@ from collections.abc import Collection, Coroutine, Iterable, Sequence
 from typing import Any
 
 from fairlead.api import apiextensions
-from fairlead.api.meta import Object, Resource
+from fairlead.api.meta import Key, Object, Resource
 from fairlead.base import telemetry
 from fairlead.base.clock import Clock
 from fairlead.base.errors import StatusError
@@ -28,12 +28,14 @@ from fairlead.reconcile.alarm import Alarm
 from fairlead.reconcile.lease import Elector
 from fairlead.reconcile.reconciler import Controller
 from fairlead.reconcile.runner import WORKERS, Runner
-from fairlead.reconcile.views import Caches, declared
+from fairlead.reconcile.views import Caches, Item, declared
 
 log = telemetry.logger("manager")
 
 REDISCOVER = 60.0
 """Kinds are looked up again that often, besides whenever a CustomResourceDefinition changes."""
+RETRY = 1.0
+"""Seconds until the next try when kinds could not be looked up."""
 
 
 class Feed:
@@ -57,7 +59,9 @@ class Manager:
         *,
         elector: Elector | None = None,
         workers: int = WORKERS,
+        rediscover: float | None = REDISCOVER,
     ) -> None:
+        self._rediscover = rediscover
         self._client, self._clock, self._elector = client, clock, elector
         self._caches = Caches()
         self._feeds: dict[Resource[Any], Feed] = {}
@@ -114,6 +118,16 @@ class Manager:
     def reconciles(self) -> int:
         """How many reconciles there have been, of all controllers."""
         return sum(runner.reconciles for runner in self.runners)
+
+    def busy(self) -> Sequence[str]:
+        """The names of the controllers that have something to do."""
+        return [runner.controller.name for runner in self.runners if not runner.settled]
+
+    def wake(self, controller: str, resource: Resource[Any], key: Key) -> None:
+        """Have a controller look at an object, though nothing in the API has changed."""
+        for runner in self.runners:
+            if runner.controller.name == controller:
+                runner.wake(Item(resource, key))
 
     # --- inside ----------------------------------------------------------------------------------------------------
 
@@ -201,7 +215,8 @@ class Manager:
                 self._wake_runners()
             except (StatusError, OSError, TimeoutError) as error:
                 log.warning("kinds could not be discovered: %s", error)
-            await self._discover.wait(self._clock.now() + (REDISCOVER if self._discovered else 1.0))
+            pause = self._rediscover if self._discovered else RETRY
+            await self._discover.wait(None if pause is None else self._clock.now() + pause)
 
     def _adjust(self, served: Sequence[Resource[Any]]) -> None:
         kinds = {r for r in served if "list" in r.verbs and "watch" in r.verbs}

@@ -60,6 +60,11 @@ class Runner:
         if self.queue.ready:
             self._alarm.ring()
 
+    def wake(self, item: Item) -> None:
+        """Reconcile `item`, for a reason that is not in the API."""
+        self.queue.add(item)
+        self._alarm.ring()
+
     @property
     def settled(self) -> bool:
         """Nothing to do before some later time."""
