@@ -20,7 +20,18 @@ from typing import Any
 import msgspec
 
 from fairlead.api.meta import Resource
-from fairlead.apiserver.kinds import metadata, ways
+from fairlead.apiserver.kinds import (
+    coordination,
+    core,
+    crds,
+    discovery,
+    jobs,
+    metadata,
+    pods,
+    scheduling,
+    services,
+    ways,
+)
 from fairlead.apiserver.kinds.ways import Obj, Strategy, Ways
 from fairlead.base.errors import Cause
 from fairlead.machinery import schema
@@ -28,7 +39,10 @@ from fairlead.machinery.structure import Structure
 
 __all__ = ["Obj", "Strategy", "find", "validate_meta", "validate_meta_update"]
 
-BUILT_IN: dict[tuple[str, str], Ways] = {}
+BUILT_IN: dict[tuple[str, str], Ways] = {
+    **pods.WAYS, **jobs.WAYS, **services.WAYS, **core.WAYS, **scheduling.WAYS, **coordination.WAYS, **discovery.WAYS,
+    **crds.WAYS,
+}  # fmt: skip
 CUSTOM: dict[tuple[str, str], Ways] = {}
 
 

@@ -1,0 +1,115 @@
+"""batch/v1 Job: defaults, the generated selector and labels, rules, and what an update may change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from fairlead.apiserver.kinds import jobrules, podspec
+from fairlead.apiserver.kinds.ways import Obj, Ways, spec_of
+from fairlead.base.errors import Cause
+from fairlead.machinery import causes
+
+UID = "batch.kubernetes.io/controller-uid"
+NAME = "batch.kubernetes.io/job-name"
+LEGACY_UID = "controller-uid"
+LEGACY_NAME = "job-name"
+LARGEST = 2**31 - 1
+
+_FIXED = (
+    "selector", "completionMode", "podFailurePolicy", "backoffLimitPerIndex", "maxFailedIndexes", "managedBy",
+    "successPolicy",
+)  # fmt: skip
+_SCHEDULING = ("nodeSelector", "affinity", "tolerations", "schedulingGates")
+
+
+def default(job: Obj) -> None:
+    """Upstream's `SetDefaults_Job`."""
+    spec = job.setdefault("spec", {})
+    default_spec(spec)
+    labels = spec["template"]["metadata"].get("labels")
+    if labels and not job["metadata"].get("labels"):
+        job["metadata"]["labels"] = dict(labels)
+
+
+def default_spec(spec: Obj) -> None:
+    """The defaults of a JobSpec and of its template."""
+    if "completions" not in spec and "parallelism" not in spec:
+        spec["completions"] = spec["parallelism"] = 1
+    spec.setdefault("parallelism", 1)
+    spec.setdefault("backoffLimit", LARGEST if "backoffLimitPerIndex" in spec else 6)
+    spec.setdefault("completionMode", "NonIndexed")
+    spec.setdefault("suspend", False)
+    spec.setdefault("manualSelector", False)
+    spec.setdefault("podReplacementPolicy", "Failed" if "podFailurePolicy" in spec else "TerminatingOrFailed")
+    for rule in spec.get("podFailurePolicy", {}).get("rules", ()):
+        for condition in rule.get("onPodConditions", ()):
+            if not condition.get("status"):
+                condition["status"] = "True"
+    podspec.default_template(spec.setdefault("template", {}))
+
+
+def create(job: Obj) -> None:
+    """The selector and the labels by which the Job finds its Pods; the uid is set by now."""
+    spec, meta = job["spec"], job["metadata"]
+    if spec.get("manualSelector"):
+        return
+    name, uid = meta["name"], meta["uid"]
+    template = spec["template"]["metadata"]
+    labels = {LEGACY_UID: uid, LEGACY_NAME: name, UID: uid, NAME: name}
+    template["labels"] = {**labels, **template.get("labels", {})}
+    selector = spec.setdefault("selector", {})
+    selector["matchLabels"] = {UID: uid, **selector.get("matchLabels", {})}
+
+
+def rules(job: Obj) -> Iterator[Cause]:
+    spec = spec_of(job)
+    yield from jobrules.validate(spec, "spec")
+    if not spec.get("manualSelector"):
+        yield from jobrules.generated(job, UID, NAME)
+
+
+# --- updates -------------------------------------------------------------------------------------------------------
+
+
+def transitions(new: Obj, old: Obj) -> Iterator[Cause]:
+    after, before = spec_of(new), spec_of(old)
+    for field in _FIXED:
+        yield from causes.immutable(f"spec.{field}", after.get(field), before.get(field))
+    yield from _completions(after, before)
+    if after["template"] != before["template"]:
+        yield from _template(after["template"], before["template"], _mutable(old))
+
+
+def _completions(after: Obj, before: Obj) -> Iterator[Cause]:
+    """Completions change only with parallelism, of an Indexed Job (elastic)."""
+    wanted, was = after.get("completions"), before.get("completions")
+    if wanted == was:
+        return
+    if after.get("completionMode") != "Indexed":
+        yield causes.invalid("spec.completions", wanted, causes.IMMUTABLE)
+    elif wanted is None or was is None or wanted != after.get("parallelism"):
+        detail = "can only be modified in tandem with parallelism such that their values are equal"
+        yield causes.invalid("spec.completions", wanted, f"{detail}: {causes.IMMUTABLE}")
+
+
+def _mutable(old: Obj) -> bool:
+    """Where Pods go may change while a Job is suspended and has not started."""
+    return bool(old["spec"].get("suspend")) and not old.get("status", {}).get("startTime")
+
+
+def _template(after: Obj, before: Obj, mutable: bool) -> Iterator[Cause]:
+    if not mutable or _fixed_part(after) != _fixed_part(before):
+        yield causes.invalid("spec.template", after, causes.IMMUTABLE)
+
+
+def _fixed_part(template: Obj) -> Any:
+    """A template without what may change while suspended: labels, annotations, placement, resources."""
+    spec = {k: v for k, v in template.get("spec", {}).items() if k not in _SCHEDULING}
+    for field in ("initContainers", "containers"):
+        spec[field] = [{k: v for k, v in c.items() if k != "resources"} for c in spec.get(field, ())]
+    meta = {k: v for k, v in template.get("metadata", {}).items() if k not in {"labels", "annotations"}}
+    return meta, spec
+
+
+WAYS = {("batch", "jobs"): Ways(default, rules, transitions, create=create)}
