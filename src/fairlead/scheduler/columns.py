@@ -274,8 +274,8 @@ class Columns:
 
     def _count(self, row: int, footprint: Footprint, sign: int) -> None:
         for name, taken in footprint.amounts:
-            index = self.resources.get(name)
-            self.free[self.resource(name) if index is None else index, row] -= sign * taken
+            index = self.resource(name)  # first: a new resource makes new arrays
+            self.free[index, row] -= sign * taken
         self.weighed[0, row] += sign * footprint.weighed[0]
         self.weighed[1, row] += sign * footprint.weighed[1]
         for port in footprint.ports:

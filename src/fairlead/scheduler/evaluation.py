@@ -132,7 +132,8 @@ class Evaluation:
             return min(most, len(rows))
         per_node = np.full(len(rows), most, np.int64)
         for name, wanted in self.pod_class.footprint.amounts:
-            np.minimum(per_node, self._columns.free[self._columns.resource(name), rows] // wanted, out=per_node)
+            index = self._columns.resource(name)
+            np.minimum(per_node, self._columns.free[index, rows] // wanted, out=per_node)
         return min(most, int(per_node.sum()))
 
 

@@ -38,7 +38,8 @@ def _reasons(columns: Columns, pod_class: PodClass, rows: NDArray[np.intp]) -> d
     """Each resource that is short, with the number of nodes; one node may be short of several."""
     found: dict[str, int] = {}
     for name, wanted in pod_class.footprint.amounts:
-        short = int((columns.free[columns.resource(name), rows] < wanted).sum())
+        index = columns.resource(name)
+        short = int((columns.free[index, rows] < wanted).sum())
         if short:
             found["Too many pods" if name == "pods" else f"Insufficient {name}"] = short
     return found
@@ -46,7 +47,8 @@ def _reasons(columns: Columns, pod_class: PodClass, rows: NDArray[np.intp]) -> d
 
 def _remedy(columns: Columns, pod_class: PodClass) -> str:
     for name, wanted in pod_class.footprint.amounts:
-        most = int(columns.allocatable[columns.resource(name)].max())
+        index = columns.resource(name)
+        most = int(columns.allocatable[index].max())
         if most == 0:
             return f"No node offers {name}: remove the request or add a node that has it."
         if wanted > most:
