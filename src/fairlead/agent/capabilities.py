@@ -52,9 +52,7 @@ class Capabilities:
 
     def summary(self) -> list[tuple[str, str, str]]:
         """(what, how, consequence) of each, for people."""
-        return [
-            (c.what, c.how, c.consequence + (f" ({c.lacking})" if c.lacking else "")) for c in self.all()
-        ]
+        return [(c.what, c.how, c.consequence + (f" ({c.lacking})" if c.lacking else "")) for c in self.all()]
 
     def labels(self) -> dict[str, str]:
         """`fairlead.dev/limits: cgroup-v1`, and so on."""

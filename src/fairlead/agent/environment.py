@@ -1,6 +1,6 @@
-"""environment: what a container's command, arguments and variables are, once everything that they refer to is known. Pure.
+"""environment: what a container's command, arguments and variables are, once all that they refer to is known. Pure.
 
-Upstream's order: service links, then envFrom (later sources win), then env (each may use `$(NAME)` of those before it);
+Upstream's order: service links, then envFrom (later sources win), then env (each may use `$(NAME)` of those before);
 `$$(NAME)` stays as `$(NAME)`, and a reference to nothing stays as it is. The host's own environment lies below all that,
 as an image's would, without whatever may be a secret.
 """

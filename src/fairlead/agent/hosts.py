@@ -16,7 +16,9 @@ import msgspec
 from fairlead.api.core import Pod, Service
 
 DOMAIN = "cluster.local"
-HEAD = "# Kept by Fairlead: the Pods and Services of this namespace.\n127.0.0.1 localhost\n::1 localhost ip6-localhost\n"
+HEAD = (
+    "# Kept by Fairlead: the Pods and Services of this namespace.\n127.0.0.1 localhost\n::1 localhost ip6-localhost\n"
+)
 
 
 class Peer(msgspec.Struct, frozen=True):

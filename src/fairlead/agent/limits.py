@@ -1,8 +1,8 @@
 """Limits: how a container's memory and CPU are held, behind one interface.
 
 Three backends: cgroup v2 where the agent may make groups with controllers, cgroup v1 (with the controller-less v2 tree
-of a hybrid system for `cgroup.kill`), and rlimits. The last cannot hold memory, so its `watched` is true and the runtime
-looks at the resident memory of the container's processes now and then.
+of a hybrid system for `cgroup.kill`), and rlimits. The last cannot hold memory, so its `watched` is true and the
+runtime looks at the resident memory of the container's processes now and then.
 
 A group is named by the container's attempt; the shim puts the command into it, so that nothing ever runs outside.
 """

@@ -52,8 +52,11 @@ class Prepared(msgspec.Struct, frozen=True):
 
 
 class PrepareFailed(msgspec.Struct, frozen=True):
+    """`reason` is what the containers wait for; `event` is the Event's reason."""
+
     reason: str
     message: str
+    event: str = "FailedMount"
 
 
 class ContainerStarted(msgspec.Struct, frozen=True):
@@ -93,6 +96,7 @@ class Evicted(msgspec.Struct, frozen=True):
 
     reason: str
     message: str
+    grace: float = 0.0
 
 
 Event = (
@@ -279,10 +283,10 @@ class PodMachine:
             case Prepared():
                 self.prepared, self._preparing = event, False
                 self._explain("", "")
-            case PrepareFailed(reason, message):
+            case PrepareFailed(reason, message, name):
                 self._preparing, self._retry_at = False, now + self.retries.after(now)
                 self._explain(reason, message)
-                self._record("Warning", reason, message)
+                self._record("Warning", name, message)
             case ContainerStarted(name, attempt, at):
                 self._started(name, attempt, at)
             case StartFailed():
@@ -294,10 +298,10 @@ class PodMachine:
                 self._end(now, grace)
             case TornDown():
                 self._torn = True
-            case Evicted(reason, message):
+            case Evicted(reason, message, grace):
                 if not self.finished and not self.reason:
                     self.reason, self.message = reason, message
-                    self._end(now, 0.0)
+                    self._end(now, grace)
             case _:
                 assert_never(event)
 

@@ -191,17 +191,8 @@ class ProcessRuntime:
         self._report(ref, alive, group)
 
     async def _spawn(self, order: bytes) -> tuple[int, bytes]:
-        """Start a shim (vfork and exec, no shell), give it its order, and wait for its one line of answer."""
-        order_out, order_in = os.pipe()
-        answer_out, answer_in = os.pipe()
-        files = [
-            (os.POSIX_SPAWN_DUP2, order_out, 0), (os.POSIX_SPAWN_DUP2, answer_in, 1),
-            (os.POSIX_SPAWN_OPEN, 2, "/dev/null", os.O_WRONLY, 0),
-        ]  # fmt: skip
-        command = [sys.executable, "-I", "-S", "-E", self._shim]
-        pid = os.posix_spawn(sys.executable, command, {"LC_ALL": "C.UTF-8"}, file_actions=files)
-        os.close(order_out)
-        os.close(answer_in)
+        """Start a shim, give it its order, and wait for its one line of answer."""
+        pid, order_in, answer_out = self._fork()
         try:
             await _write_all(order_in, order)
         except BrokenPipeError:
@@ -212,6 +203,22 @@ class ProcessRuntime:
             return pid, await _read_line(answer_out)
         finally:
             os.close(answer_out)
+
+    def _fork(self) -> tuple[int, int, int]:
+        """A new shim (vfork and exec, no shell): its pid, its input, its output."""
+        order_out, order_in = os.pipe()
+        answer_out, answer_in = os.pipe()
+        files = [
+            (os.POSIX_SPAWN_DUP2, order_out, 0), (os.POSIX_SPAWN_DUP2, answer_in, 1),
+            (os.POSIX_SPAWN_OPEN, 2, "/dev/null", os.O_WRONLY, 0),
+        ]  # fmt: skip
+        command = [sys.executable, "-I", "-S", "-E", self._shim]
+        try:
+            pid = os.posix_spawn(sys.executable, command, {"LC_ALL": "C.UTF-8"}, file_actions=files)
+        finally:
+            os.close(order_out)
+            os.close(answer_in)
+        return pid, order_in, answer_out
 
     def _order(self, spec: ContainerSpec, directory: str, group: limits.Group) -> dict[str, Any]:
         if not self._sandbox.mount and (spec.root or spec.mounts):

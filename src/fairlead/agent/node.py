@@ -1,0 +1,190 @@
+"""node: what all Pods of a node share: settings, runtime, network, names, devices, and reads of the API."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
+
+from fairlead.agent import environment, hosts, images
+from fairlead.agent.capabilities import Capabilities
+from fairlead.agent.devices import Devices
+from fairlead.agent.reporter import Reporter
+from fairlead.agent.runtimes import Runtime
+from fairlead.agent.settings import Settings
+from fairlead.api.core import CONFIG_MAPS, SECRETS, SERVICE_ACCOUNTS, Pod, Service, TokenProjection
+from fairlead.api.meta import Key, Resource
+from fairlead.base.clock import Clock
+from fairlead.base.errors import StatusError
+from fairlead.client.cache import Cache
+from fairlead.client.protocol import Client, WriteOptions
+
+T = TypeVar("T")
+
+
+class Names:
+    """The hosts files: one per namespace, and one per Pod that has host aliases. Rewritten in place, because they are
+    bound into containers, which hold on to the file and not to its name."""
+
+    def __init__(self, state: str, services: Cache[Service], fixed: Mapping[str, str]) -> None:
+        self._directory = os.path.join(os.path.abspath(state), "hosts")
+        self._services, self._fixed = services, fixed
+        self._peers: dict[str, hosts.Peer] = {}
+        self._aliases: dict[str, tuple[str, str]] = {}
+        self._written: dict[str, str] = {}
+        self._due = False
+        os.makedirs(self._directory, exist_ok=True)
+
+    def join(self, pod: Pod, ip: str) -> None:
+        """A Pod has an address. Its namespace's file has it when this returns; other files soon have."""
+        peer = hosts.peer(pod, ip)
+        if self._peers.get(pod.metadata.uid) != peer:
+            self._peers[pod.metadata.uid] = peer
+            self._write(pod.metadata.namespace)
+            self.refresh()
+
+    def leave(self, uid: str) -> None:
+        self._aliases.pop(uid, None)
+        if self._peers.pop(uid, None) is not None:
+            self.refresh()
+
+    def refresh(self) -> None:
+        """Services or Pods changed: rewrite, once for all changes that come together."""
+        if not self._due:
+            self._due = True
+            asyncio.get_running_loop().call_later(0.01, self._rewrite)
+
+    def _rewrite(self) -> None:
+        self._due = False
+        for namespace in list(self._written):
+            self._write(namespace)
+
+    def file(self, pod: Pod) -> str:
+        """The hosts file for a Pod's containers."""
+        namespace, aliases = pod.metadata.namespace, pod.spec.hostAliases
+        if not aliases:
+            if namespace not in self._written:
+                self._write(namespace)
+            return os.path.join(self._directory, namespace)
+        text = "".join(f"{a.ip} {' '.join(a.hostnames)}\n" for a in aliases)
+        self._aliases[pod.metadata.uid] = (namespace, text)
+        self._write(namespace)
+        return os.path.join(self._directory, namespace + "." + pod.metadata.uid)
+
+    def peers(self, pod: Pod) -> dict[str, str]:
+        """The dotted names that the Pod's namespace knows."""
+        return hosts.peer_names(pod.metadata.namespace, list(self._peers.values()), list(self._services))
+
+    def _write(self, namespace: str) -> None:
+        text = hosts.render(namespace, list(self._peers.values()), list(self._services), self._fixed)
+        if self._written.get(namespace) != text:
+            self._written[namespace] = text
+            _overwrite(os.path.join(self._directory, namespace), text)
+        for uid, (of, aliases) in self._aliases.items():
+            if of == namespace:
+                _overwrite(os.path.join(self._directory, f"{namespace}.{uid}"), text + aliases)
+
+
+def _overwrite(path: str, text: str) -> None:
+    """Replace a file's content, not the file. Most changes append, so that a reader in between misses little."""
+    data = text.encode()
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT, 0o644)
+    try:
+        os.pwrite(fd, data, 0)
+        os.ftruncate(fd, len(data))
+    finally:
+        os.close(fd)
+
+
+class NodeParts:
+    """Handed to every worker."""
+
+    def __init__(
+        self, client: Client, settings: Settings, capabilities: Capabilities, devices: Devices, runtime: Runtime,
+        services: Cache[Service], clock: Clock,
+    ) -> None:  # fmt: skip
+        self.client, self.settings, self.clock = client, settings, clock
+        self.devices, self.runtime, self.services = devices, runtime, services
+        self.network, self.sandboxed = capabilities.network, capabilities.sandbox.mount
+        self.images = images.Table(settings.images)
+        self.reporter = Reporter(client, settings.node, clock)
+        self.pods = os.path.join(os.path.abspath(settings.state), "pods")
+        self.host_ip = ""
+        self.allocatable: Mapping[str, str] = {}
+        self.environment = environment.inherited(settings.environment)
+        self.starting = asyncio.Semaphore(settings.parallel_starts)
+        self._tokens: dict[tuple[str, str, int], tuple[float, str]] = {}
+        api = settings.api_host
+        server = ("kubernetes.default.svc.cluster.local", "kubernetes.default.svc", "kubernetes.default", "kubernetes")
+        self.names = Names(settings.state, services, dict.fromkeys(server, api) if api else {})
+
+    def api_environment(self) -> dict[str, str]:
+        """Where a container finds the API server."""
+        if not self.settings.api_host:
+            return {}
+        port = str(self.settings.api_port)
+        return {
+            "KUBERNETES_SERVICE_HOST": self.settings.api_host,
+            "KUBERNETES_SERVICE_PORT": port,
+            "KUBERNETES_SERVICE_PORT_HTTPS": port,
+        }
+
+    async def sources(self, pod: Pod, maps: Iterable[str], secrets: Iterable[str]) -> environment.Sources:
+        """The ConfigMaps and Secrets of those names (that exist), and the namespace's Services."""
+        space = pod.metadata.namespace
+        return environment.Sources(
+            await self._all(CONFIG_MAPS, space, maps),
+            await self._all(SECRETS, space, secrets),
+            self.services.in_namespace(space) if pod.spec.enableServiceLinks else (),
+        )
+
+    async def _all(self, resource: Resource[T], namespace: str, names: Iterable[str]) -> dict[str, T]:
+        found = {}
+        for name in names:
+            one = await self._find(resource, namespace, name)
+            if one is not None:
+                found[name] = one
+        return found
+
+    async def _find(self, resource: Resource[T], namespace: str, name: str) -> T | None:
+        try:
+            return await self.client.get(resource, Key(namespace, name))
+        except StatusError as e:
+            if e.code == 404:
+                return None
+            raise
+
+    async def tokens(self, pod: Pod, wanted: Iterable[TokenProjection]) -> dict[tuple[str, int], str]:
+        """Service account tokens, each bound to the Pod. One is kept until four fifths of its life are over."""
+        granted = {}
+        for each in wanted:
+            place = (pod.metadata.uid, each.audience, each.expirationSeconds)
+            kept = self._tokens.get(place)
+            if kept is None or kept[0] <= self.clock.now():
+                renew = self.clock.now() + 0.8 * each.expirationSeconds
+                kept = self._tokens[place] = (renew, await self._token(pod, each))
+            granted[(each.audience, each.expirationSeconds)] = kept[1]
+        return granted
+
+    def forget_tokens(self, uid: str) -> None:
+        for place in [p for p in self._tokens if p[0] == uid]:
+            del self._tokens[place]
+
+    async def _token(self, pod: Pod, each: TokenProjection) -> str:
+        request = {
+            "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest",
+            "spec": {
+                "audiences": [each.audience] if each.audience else [],
+                "expirationSeconds": each.expirationSeconds,
+                "boundObjectRef": {
+                    "apiVersion": "v1", "kind": "Pod", "name": pod.metadata.name, "uid": pod.metadata.uid,
+                },
+            },
+        }  # fmt: skip
+        account = {"name": pod.spec.serviceAccountName or "default", "namespace": pod.metadata.namespace}
+        answer = await self.client.create(
+            SERVICE_ACCOUNTS.plain, {"metadata": account, **request}, WriteOptions(subresource="token"),
+            name=account["name"],
+        )  # fmt: skip
+        return str(answer["status"]["token"])

@@ -1,0 +1,302 @@
+"""worker: carries out what one Pod's machine decides. The shell around `podmachine`.
+
+It owns no policy: each action becomes a call on the runtime, the network or the API, and each answer an event.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Coroutine, Mapping
+from typing import Any, assert_never
+
+from fairlead.agent import environment, hosts, images, podmachine, volumes
+from fairlead.agent.node import NodeParts
+from fairlead.agent.podmachine import Exit, PodMachine
+from fairlead.agent.runtimes import ContainerSpec, Exited, Limits, Mount, Ref, StartError, User
+from fairlead.api.core import PODS, Container, Pod
+from fairlead.base import telemetry
+from fairlead.base.errors import StatusError
+from fairlead.client.protocol import DeleteOptions
+from fairlead.machinery import quantity
+
+log = telemetry.logger("agent.pod")
+
+_MESSAGE_BYTES = 2048
+"""The most of a log that becomes a termination message, as upstream has it."""
+
+
+class PodWorker:
+    """One Pod. `present`: its object is still in the API."""
+
+    def __init__(self, node: NodeParts, pod: Pod) -> None:
+        self.node, self.pod = node, pod
+        self.uid = pod.metadata.uid
+        self.machine = PodMachine(pod, node.settings.timing)
+        self.present = True
+        self.ip = ""
+        self.over = asyncio.Event()
+        """Set once nothing of the Pod runs and everything it had is released."""
+        self._published: dict[str, Any] | None = None
+        self._quiet = self.machine.finished
+        self._wake: asyncio.Task[None] | None = None
+        self._wake_time = 0.0
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # --- events in, actions out
+
+    def handle(self, event: podmachine.Event) -> None:
+        """Tell the machine, do what it says, publish what follows from it."""
+        now = self.node.clock.now()
+        actions = self.machine.step(event, now)
+        for action in actions:
+            self._do(action, now)
+        if self.machine.over:
+            self.over.set()
+        self._publish(now)
+
+    def _do(self, action: podmachine.Action, now: float) -> None:
+        match action:
+            case podmachine.Prepare():
+                self._spawn(self._prepare())
+            case podmachine.Start(container, attempt):
+                self._spawn(self._start(container, attempt))
+            case podmachine.Signal(container, attempt):
+                self.node.runtime.signal(Ref(self.uid, container, attempt), signal.SIGTERM)
+            case podmachine.Kill(container, attempt):
+                self.node.runtime.kill(Ref(self.uid, container, attempt))
+            case podmachine.WakeAt(time):
+                self._wake_at(time, now)
+            case podmachine.Record(type_, reason, message, container):
+                self.record(type_, reason, message, container)
+            case podmachine.Teardown():
+                self._spawn(self._tear_down())
+            case podmachine.Finalize():
+                self._spawn(self._finalize())
+            case _:
+                assert_never(action)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _wake_at(self, time: float, now: float) -> None:
+        if self._wake is not None and not self._wake.done() and self._wake_time <= time:
+            return
+        if self._wake is not None:
+            self._wake.cancel()
+        self._wake_time = time
+        self._wake = asyncio.create_task(self._woken(max(0.0, time - now)))
+
+    async def _woken(self, delay: float) -> None:
+        await self.node.clock.sleep(delay)
+        self._wake = None
+        self.handle(podmachine.Admitted())
+
+    def _publish(self, now: float) -> None:
+        if not self.present or self._quiet:
+            return
+        status = self.machine.status(now)
+        if status != self._published:
+            self._published = status
+            self.node.reporter.publish(self.pod, status)
+
+    def record(self, type_: str, reason: str, message: str, container: str = "") -> None:
+        if self.present:
+            self.node.reporter.record(self.pod, type_, reason, message, container)
+
+    def exited(self, ref: Ref, how: Exited) -> None:
+        """The runtime reports an end."""
+        message = how.message or self._last_words(ref, how)
+        exit_ = Exit(how.code, how.signal, how.oom, how.started, how.finished, how.reason, message)
+        self.handle(podmachine.ContainerExited(ref.container, ref.attempt, exit_))
+
+    def _last_words(self, ref: Ref, how: Exited) -> str:
+        c = self.machine.find(ref.container)
+        if c is None or c.spec.terminationMessagePolicy != "FallbackToLogsOnError" or how.code == 0:
+            return ""
+        try:
+            with open(self.node.runtime.log(ref), "rb") as f:
+                f.seek(max(0, f.seek(0, 2) - _MESSAGE_BYTES))
+                return f.read().decode("utf-8", "replace")
+        except OSError:
+            return ""
+
+    # --- preparing and releasing
+
+    @property
+    def facts(self) -> environment.Facts:
+        s = self.node.settings
+        return environment.Facts(s.node, self.ip, self.node.host_ip, self.node.allocatable)
+
+    async def _prepare(self) -> None:
+        try:
+            await self.prepare()
+        except (environment.Missing, volumes.Refused, OSError, StatusError) as e:
+            message = str(e)
+            self.handle(podmachine.PrepareFailed("ContainerCreating", message, _failure_event(e)))
+        else:
+            self.handle(podmachine.Prepared(self.ip, self.node.host_ip))
+
+    async def prepare(self) -> None:
+        """Devices, address, volumes, names. Safe to repeat: what is there already stays."""
+        self.node.devices.assign(self.uid, _devices_wanted(self.pod))
+        self.connect()
+        maps, secrets, tokens = volumes.references(self.pod)
+        sources = await self.node.sources(self.pod, maps, secrets)
+        granted = await self.node.tokens(self.pod, tokens)
+        volumes.make(self.node.pods, self.pod, self.facts, sources, granted)
+
+    def connect(self) -> None:
+        """Give the Pod its address, and tell its peers."""
+        if self.pod.spec.hostNetwork:
+            self.ip = self.node.host_ip
+        else:
+            self.ip = self.node.network.attach(self.uid).ip
+        self.node.names.join(self.pod, self.ip)
+
+    async def refresh(self) -> None:
+        """Make volumes follow what they were made from."""
+        if self.machine.prepared is None or self.machine.finished or not self.pod.spec.volumes:
+            return
+        try:
+            await self.prepare()
+        except (environment.Missing, volumes.Refused, OSError, StatusError) as e:
+            log.debug("volumes of pod=%s not refreshed: %s", self.pod.key, e)
+
+    async def _tear_down(self) -> None:
+        self.node.names.leave(self.uid)
+        self.node.network.release(self.uid)
+        self.node.devices.release(self.uid)
+        self.node.forget_tokens(self.uid)
+        await asyncio.to_thread(volumes.remove, self.node.pods, self.pod)
+        self.handle(podmachine.TornDown())
+
+    async def _finalize(self) -> None:
+        """Delete the object for good, once its last status is there."""
+        delay = 0.2
+        while self.present:
+            await self.node.reporter.flush(self.pod)
+            try:
+                await self.node.client.delete(PODS, self.pod.key, DeleteOptions(grace_seconds=0, uid=self.uid))
+                return
+            except Exception as e:
+                if isinstance(e, StatusError) and e.code in (404, 409):
+                    return
+                log.warning("pod=%s not yet deleted: %s", self.pod.key, e)
+            await self.node.clock.sleep(delay)
+            delay = min(delay * 2, 10.0)
+
+    # --- starting
+
+    async def _start(self, name: str, attempt: int) -> None:
+        c = self.machine.find(name)
+        assert c is not None
+        try:
+            async with self.node.starting:
+                spec = await self._specify(c.spec, Ref(self.uid, name, attempt))
+                started = await self.node.runtime.start(spec)
+        except StartError as e:
+            self.handle(podmachine.StartFailed(name, attempt, e.reason, str(e), e.fatal))
+        except environment.Missing as e:
+            self.handle(podmachine.StartFailed(name, attempt, "CreateContainerConfigError", str(e)))
+        except volumes.Refused as e:
+            self.handle(podmachine.StartFailed(name, attempt, e.reason, str(e)))
+        except (OSError, StatusError) as e:
+            self.handle(podmachine.StartFailed(name, attempt, "CreateContainerError", str(e)))
+        else:
+            self.handle(podmachine.ContainerStarted(name, attempt, started.at))
+
+    async def _specify(self, container: Container, ref: Ref) -> ContainerSpec:
+        """All that the runtime needs, from all that the Pod says."""
+        choice = self._image(container, ref)
+        maps, secrets = environment.references(self.pod)
+        sources = await self.node.sources(self.pod, maps, secrets)
+        values = environment.variables(self.pod, container, self.facts, sources, self._base(choice, container))
+        command = environment.command(container, values)
+        if not container.command:
+            command = (*choice.rule.command, *command) if choice.rule.command else ()
+        if not command:
+            raise StartError("CreateContainerError", f'container "{container.name}" has no command, and image '
+                             f'"{container.image}" brings none to this node: set `command`, or a command for it in '
+                             "the node's image table")  # fmt: skip
+        mounts = self._mounts(container, values)
+        if not self.node.sandboxed:
+            values, mounts = self._without_mounts(values, mounts), ()
+        network = "" if self.pod.spec.hostNetwork else self.node.network.attach(self.uid).namespace
+        return ContainerSpec(
+            ref, command, values, container.workingDir, "" if self.pod.spec.hostNetwork else hosts.hostname(self.pod),
+            network, mounts, limits_of(container), user_of(self.pod, container),
+            choice.rule.path if choice.rule.use == "root" else "",
+        )  # fmt: skip
+
+    def _image(self, container: Container, ref: Ref) -> images.Choice:
+        choice = self.node.images.choose(container.image)
+        if choice.refused:
+            raise StartError("ErrImageNeverPull", choice.description)
+        problem = images.problem(choice)
+        if problem:
+            raise StartError("CreateContainerError", problem)
+        if not choice.rule.silent and ref.attempt == 0 and container.image:
+            self.record("Normal", "ImageSubstituted", choice.description, container.name)
+        return choice
+
+    def _base(self, choice: images.Choice, container: Container) -> dict[str, str]:
+        """What lies below the container's own variables."""
+        base = images.environment(choice, self.node.environment)
+        base["HOSTNAME"] = hosts.hostname(self.pod)
+        base.update(self.node.api_environment())
+        base.update(self.node.devices.environment(self.uid, container.name))
+        return base
+
+    def _mounts(self, container: Container, values: Mapping[str, str]) -> tuple[Mount, ...]:
+        mounts = volumes.mounts(self.node.pods, self.pod, container, values)
+        if any(m.target == "/etc/hosts" for m in mounts) or self.pod.spec.hostNetwork:
+            return mounts
+        return (*mounts, Mount("/etc/hosts", self.node.names.file(self.pod)))
+
+    def _without_mounts(self, values: dict[str, str], mounts: tuple[Mount, ...]) -> dict[str, str]:
+        """No view of its own: say where volumes are, and put peers' addresses where their names were."""
+        told = {"FAIRLEAD_MOUNT" + m.target.upper().replace("/", "_").replace("-", "_"): m.source for m in mounts}
+        if len(told) > 1:
+            self.record("Warning", "VolumesNotMounted", "this node has no sandbox: volumes are not at their mount "
+                        "paths; variables FAIRLEAD_MOUNT_… say where they are")  # fmt: skip
+        return environment.substitute({**told, **values}, self.node.names.peers(self.pod))
+
+    def cancel(self) -> None:
+        """Stop acting. What runs keeps running."""
+        for task in (*self._tasks, *([self._wake] if self._wake else [])):
+            task.cancel()
+
+
+def _failure_event(error: Exception) -> str:
+    return "FailedMount" if isinstance(error, (environment.Missing, volumes.Refused)) else "FailedCreatePodSandBox"
+
+
+def _devices_wanted(pod: Pod) -> dict[str, int]:
+    from_all = ((c.name, c.resources.limits.get("nvidia.com/gpu", 0)) for c in pod.spec.containers)
+    return {name: count for name, amount in from_all if (count := quantity.fast_value(amount)) > 0}
+
+
+def limits_of(container: Container) -> Limits:
+    """A container's limits and its weight."""
+    most, least = container.resources.limits, container.resources.requests
+    memory, cpu = most.get("memory"), most.get("cpu")
+    request = least.get("cpu", cpu)
+    return Limits(
+        memory=None if memory is None else quantity.fast_value(memory),
+        cpu=None if cpu is None else quantity.fast_milli(cpu),
+        cpu_request=0 if request is None else quantity.fast_milli(request),
+    )
+
+
+def user_of(pod: Pod, container: Container) -> User:
+    """Whom it runs as: the container's word before the Pod's."""
+    own, all_ = container.securityContext, pod.spec.securityContext
+    uid = next((c.runAsUser for c in (own, all_) if c is not None and c.runAsUser is not None), None)
+    gid = next((c.runAsGroup for c in (own, all_) if c is not None and c.runAsGroup is not None), None)
+    group = all_.fsGroup if all_ is not None else None
+    if uid is not None and gid is None:
+        gid = 0
+    return User(uid, gid, () if group is None else (group,))
