@@ -114,11 +114,11 @@ def resource_list(catalog: Catalog, name: str, version_: str) -> dict[str, Any] 
     """`/api/v1` and `/apis/<group>/<version>`: the kinds, each followed by its subresources."""
     if version_ not in _groups(catalog).get(name, ()):
         return None
-    entries: list[dict[str, Any]] = []
+    entries = [_virtual(v) for v in inventory.VIRTUAL if (v.group, v.version) == (name, version_)]
     for served in inventory.in_order(catalog, name, version_):
         entries.append(_kind(served))
         entries += [_subresource(served, sub) for sub in inventory.of(served)]
-    entries += [_virtual(v) for v in inventory.VIRTUAL if (v.group, v.version) == (name, version_)]
+    entries.sort(key=lambda entry: str(entry["name"]))
     api_version = f"{name}/{version_}" if name else version_
     return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": api_version, "resources": entries}
 
@@ -202,7 +202,7 @@ def _aggregated_resources(catalog: Catalog, name: str, version_: str) -> list[di
         }
         for v in inventory.VIRTUAL if (v.group, v.version) == (name, version_)
     ]  # fmt: skip
-    return entries
+    return sorted(entries, key=lambda entry: str(entry["resource"]))
 
 
 def _aggregated_kind(served: Served) -> dict[str, Any]:

@@ -47,6 +47,7 @@ FIXED: dict[tuple[str, str, str], tuple[Subresource, ...]] = {
 }  # fmt: skip
 
 VIRTUAL: tuple[Virtual, ...] = (
+    Virtual("", "v1", "bindings", "Binding", namespaced=True),
     Virtual("authentication.k8s.io", "v1", "selfsubjectreviews", "SelfSubjectReview"),
     Virtual("authentication.k8s.io", "v1", "tokenreviews", "TokenReview"),
     Virtual("authorization.k8s.io", "v1", "localsubjectaccessreviews", "LocalSubjectAccessReview", namespaced=True),
