@@ -1,0 +1,38 @@
+"""What a new store contains beside what every API server has: the stock training runtimes, and Kubeflow's mark."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fairlead.api import core, trainer
+from fairlead.api.meta import Key, Resource
+from fairlead.apiserver.local import LocalClient
+from fairlead.base import errors
+from fairlead.client.protocol import WriteOptions
+from fairlead.machinery import tables
+
+NAMESPACE = "kubeflow-system"
+TRAINER_VERSION = "v2.3.0"
+"""The release of Kubeflow Trainer whose API is served; its SDK looks for it in a ConfigMap."""
+
+_AS_BOOTSTRAP = WriteOptions(manager="fairlead-bootstrap")
+
+
+async def fill(client: LocalClient) -> None:
+    """Create what is missing; what a user has changed stays."""
+    await _ensure(client, core.NAMESPACES, {"metadata": {"name": NAMESPACE}})
+    mark = {"name": "kubeflow-trainer-public", "namespace": NAMESPACE}
+    await _ensure(client, core.CONFIG_MAPS, {"metadata": mark, "data": {"kubeflow_trainer_version": TRAINER_VERSION}})
+    for runtime in tables.stock_runtimes():
+        await _ensure(client, trainer.CLUSTER_TRAINING_RUNTIMES, runtime)
+
+
+async def _ensure(client: LocalClient, resource: Resource[Any], obj: dict[str, Any]) -> None:
+    meta = obj["metadata"]
+    try:
+        await client.get(resource.plain, Key(meta.get("namespace", ""), meta["name"]))
+    except errors.StatusError as error:
+        if error.code != 404:
+            raise
+        whole = {"apiVersion": resource.api_version, "kind": resource.kind, **obj}
+        await client.create(resource.plain, whole, _AS_BOOTSTRAP)

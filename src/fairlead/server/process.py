@@ -1,0 +1,181 @@
+"""The process: opens the state folder, wires the parts together, serves until told to stop.
+
+Order matters in three places: the folder's lock comes first, the port is bound before anything is announced, and Pods
+are adopted before the folder is reported ready. A signal to stop leaves Pods running (SIGUSR1 stops them, too).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import gc
+import os
+import signal
+import ssl
+import sys
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+import uvloop
+import yaml
+from aiohttp import web
+
+from fairlead.api.apiextensions import CRDS
+from fairlead.apiserver import app as http
+from fairlead.apiserver import auth, bootstrap, certs, discovery, health, identity, jwt, openapi, rbac, special
+from fairlead.apiserver import catalog as kinds
+from fairlead.apiserver.admission.chain import Chain
+from fairlead.apiserver.chance import SystemChance
+from fairlead.apiserver.crds import Definitions
+from fairlead.apiserver.local import LocalClient
+from fairlead.apiserver.questions import Questions
+from fairlead.apiserver.state import Api
+from fairlead.base import telemetry
+from fairlead.base.clock import SYSTEM
+from fairlead.sdk import home
+from fairlead.server import contents, node, settings
+from fairlead.server.settings import Settings
+from fairlead.store import folder
+from fairlead.store.sqlite import SqliteStore
+
+_log = telemetry.logger("server")
+
+
+class StartError(Exception):
+    """The control plane cannot start; the message is one line for people."""
+
+
+def run(told: Settings, ready: Callable[[], None]) -> None:
+    """Serve until a signal. `ready` is called when everything answers."""
+    place = home.Home(told.directory)
+    try:
+        place.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        store = SqliteStore.open(place.path / "store")
+    except folder.Locked as error:
+        raise StartError(_served_already(place, error)) from error
+    except OSError as error:
+        raise StartError(f"{place.path} cannot be used: {error.strerror or error}") from error
+    uvloop.run(_Process(told, place, store).serve(ready))
+
+
+def _served_already(place: home.Home, error: Exception) -> str:
+    running = place.running()
+    if running is None:
+        return str(error)
+    return f"{place.path} is served already, by process {running.pid} at {running.url}; name another folder with --dir"
+
+
+class _Process:
+    """The parts of one control plane."""
+
+    def __init__(self, told: Settings, place: home.Home, store: SqliteStore) -> None:
+        self.told, self.place, self.store = told, place, store
+        self.catalog = kinds.with_builtins()
+        self.api = Api(store, self.catalog, SYSTEM, SystemChance(), Chain())
+        self.definitions = Definitions(self.api)
+        self.client = LocalClient(self.api, identity.LOCAL)
+        self.agents = node.Agents()
+        self._stop = asyncio.Event()
+        self._stop_pods = False
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def serve(self, ready: Callable[[], None]) -> None:
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self._stop.set)
+        loop.add_signal_handler(signal.SIGINT, self._stop.set)
+        loop.add_signal_handler(signal.SIGUSR1, self._end_pods)
+        self.api.hooks[CRDS.gvr] = self.definitions
+        self.definitions.start()
+        await bootstrap.fill(self.api)
+        await contents.fill(self.client)
+        certificates = certs.ensure(self.place.path / "pki", now=SYSTEM.now())
+        tokens = auth.ensure_tokens(self.place.path / "pki" / "tokens.csv")
+        accounts = jwt.Tokens(certificates.signing_key.read_bytes(), self._exists)
+        server = self._app(auth.Authenticator(tokens, accounts), accounts)
+        runner = await self._listen(server, certs.server_context(certificates))
+        url = f"https://127.0.0.1:{http.bound_port(runner)}"
+        self._write_kubeconfig(auth.kubeconfig(url, certificates.ca_pem, auth.token_of(tokens, auth.ADMIN.name)))
+        agent = node.agent(self.told, self.client, self.agents, url)
+        self._watch_over("agent", agent.run())
+        for name, work in node.brains(self.client):
+            self._watch_over(name, work)
+        _settle_memory()
+        self.place.note(home.Running(os.getpid(), url, SYSTEM.now(), home.ticks(os.getpid())))
+        self._announce(url, agent.capabilities.summary())
+        ready()
+        try:
+            await self._stop.wait()
+        finally:
+            await self._shut(server, runner, agent.stop(keep_pods=not self._stop_pods))
+
+    def _app(self, authenticator: auth.Authenticator, accounts: jwt.Tokens) -> http.App:
+        authorizer = rbac.Authorizer()
+        documents = (discovery.Discovery(self.catalog), openapi.OpenAPI(self.catalog))
+        answers = (
+            health.Health(),
+            special.PodLogs(self.api, self.agents),
+            Questions(self.api, authenticator, authorizer, accounts),
+        )
+        return http.App(self.api, authenticator, authorizer, documents=documents, special=answers)
+
+    async def _listen(self, server: http.App, context: ssl.SSLContext) -> web.ServerRunner:
+        candidates = settings.ports(self.told, settings.last_port(self.place.kubeconfig))
+        for port in candidates:
+            try:
+                return await http.serve(server, port, context)
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE or port == candidates[-1]:
+                    raise StartError(str(error.strerror or error)) from error
+        raise AssertionError("there is always a port to try")
+
+    def _exists(self, plural: str, namespace: str, name: str, uid: str) -> bool:
+        entry = self.store.get(f"/registry/core/{plural}/{namespace}/{name}")
+        return entry is not None and f'"uid":"{uid}"'.encode() in entry.value
+
+    def _write_kubeconfig(self, config: dict[str, Any]) -> None:
+        text = yaml.safe_dump(config, sort_keys=False)
+        path = self.place.kubeconfig
+        if path.exists() and path.read_text() == text:
+            return
+        draft = path.with_suffix(".new")
+        draft.touch(mode=0o600)
+        draft.write_text(text)
+        draft.replace(path)
+
+    def _watch_over(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        """Run a part. If it ends before it was told to, that is the end of the process, with the reason in the log."""
+        task = asyncio.create_task(work, name=name)
+        task.add_done_callback(self._ended)
+        self._tasks.append(task)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and not self._stop.is_set():
+            _log.error("%s ended: %r", task.get_name(), task.exception())
+            self._stop.set()
+
+    def _end_pods(self) -> None:
+        self._stop_pods = True
+        self._stop.set()
+
+    async def _shut(self, server: http.App, runner: web.ServerRunner, agent_ends: Awaitable[None]) -> None:
+        await agent_ends
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await server.close()
+        await runner.cleanup()
+        await self.definitions.close()
+        await self.store.close()
+        self.place.forget()
+
+    def _announce(self, url: str, summary: list[tuple[str, str, str]]) -> None:
+        lines = [f"fairlead is up at {url}", f"state: {self.place.path}", "this machine:"]
+        lines += [f"  {what:<10} {how:<16} {consequence}" for what, how, consequence in summary]
+        lines.append(f"export KUBECONFIG={self.place.kubeconfig}")
+        print("\n".join(lines), file=sys.stderr, flush=True)  # noqa: T201  (for people, not a log)
+
+
+def _settle_memory() -> None:
+    """What start-up made stays: no collection needs to look at it again."""
+    gc.collect()
+    gc.freeze()
