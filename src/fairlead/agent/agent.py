@@ -13,9 +13,9 @@ from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 from fairlead.agent import capabilities as abilities
-from fairlead.agent import devices, logs, network, podmachine
+from fairlead.agent import devices, lifecycle, logs, network, podmachine
+from fairlead.agent.lifecycle import Exit
 from fairlead.agent.node import NodeParts
-from fairlead.agent.podmachine import Exit
 from fairlead.agent.registration import Registration
 from fairlead.agent.runtimes import Exited, Found, Ref, Runtime
 from fairlead.agent.runtimes.process import ProcessRuntime
@@ -33,7 +33,7 @@ log = telemetry.logger("agent")
 
 _ATTEMPTS_KEPT = 2
 """The present attempt and the one before it, which `logs --previous` shows."""
-_SHUTDOWN = podmachine.Evicted("Terminated", "Pod was terminated because its node is shutting down.", 30.0)
+_SHUTDOWN = lifecycle.Evicted("Terminated", "Pod was terminated because its node is shutting down.", 30.0)
 
 
 class Agent:
@@ -144,7 +144,7 @@ class Agent:
         grace = float(meta.deletionGracePeriodSeconds or 0)
         known = old is not None and old.metadata.deleting
         if not known or (old is not None and old.metadata.deletionGracePeriodSeconds != grace):
-            worker.handle(podmachine.DeleteRequested(grace))
+            worker.handle(lifecycle.DeleteRequested(grace))
 
     def _adopt(self, pod: Pod) -> PodWorker:
         """A worker for a Pod that is new to this agent, with whatever is still known of its containers."""
@@ -162,8 +162,8 @@ class Agent:
             except OSError as e:
                 log.warning("network of pod=%s not adopted: %s", pod.key, e)
             else:
-                worker.machine.prepared = podmachine.Prepared(worker.ip, self._node.host_ip)
-        worker.handle(podmachine.Admitted())
+                worker.machine.prepared = lifecycle.Prepared(worker.ip, self._node.host_ip)
+        worker.handle(lifecycle.Admitted())
         return worker
 
     def _gone(self, uid: str) -> None:
@@ -171,7 +171,7 @@ class Agent:
         worker = self._workers.get(uid)
         if worker is not None:
             worker.present = False
-            worker.handle(podmachine.DeleteRequested(0.0))
+            worker.handle(lifecycle.DeleteRequested(0.0))
             self._settle(self._forget(worker))
 
     def _settle(self, work: Any) -> None:

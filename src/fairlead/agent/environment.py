@@ -1,8 +1,8 @@
 """environment: what a container's command, arguments and variables are, once all that they refer to is known. Pure.
 
 Upstream's order: service links, then envFrom (later sources win), then env (each may use `$(NAME)` of those before);
-`$$(NAME)` stays as `$(NAME)`, and a reference to nothing stays as it is. The host's own environment lies below all that,
-as an image's would, without whatever may be a secret.
+`$$(NAME)` stays as `$(NAME)`, and a reference to nothing stays as it is. The host's own environment lies below all
+that, as an image's would, without whatever may be a secret.
 """
 
 from __future__ import annotations

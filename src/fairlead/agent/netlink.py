@@ -1,8 +1,8 @@
 """netlink: the few requests to the kernel that Pod networks need. Linux only.
 
 Written out instead of calling `ip`, because a Pod's start must not wait for two more programs, and because small
-systems come without one. Every request is synchronous and answered within a millisecond or so. Message layouts: rtnetlink(7),
-veth(4).
+systems come without one. Every request is synchronous and answered within a millisecond or so. Message layouts:
+rtnetlink(7), veth(4).
 """
 
 from __future__ import annotations

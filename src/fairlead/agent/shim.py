@@ -19,10 +19,27 @@ upper layer is a tmpfs (or, where the kernel allows no overlay, again a tmpfs wi
 the container itself it is simply made. An image's directory is the lower layer of an overlay; it is never written to.
 """
 
+from __future__ import annotations
+
 import ctypes
 import os
+import resource
 import sys
 import time
+
+try:  # The json module's import costs more than all else that is done here; its scanner alone is enough.
+    from _json import make_scanner
+except ImportError:
+    import json
+
+    make_scanner = None  # type: ignore[assignment, misc]  # The stub knows no Python without it.
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # Importing typing for its own flag would cost milliseconds.
+    from collections.abc import Callable, Mapping
+    from typing import Any, NoReturn
+
+    Order = dict[str, Any]
 
 CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = (
     0x20000, 0x4000000, 0x10000000, 0x20000000, 0x40000000,
@@ -46,7 +63,7 @@ class NotExecuted(Refused):
     """All is set up, but the command itself cannot be executed: the fault of what was asked for."""
 
 
-def call(name, *args):
+def call(name: str, *args: object) -> None:
     """A function of libc by name; raises Refused with the step and the reason."""
     if getattr(_libc, name)(*args) < 0:
         number = ctypes.get_errno()
@@ -54,30 +71,27 @@ def call(name, *args):
         raise Refused(f"{name} {shown}: {os.strerror(number)}")
 
 
-def mount(source, target, kind="", flags=0, data=""):
+def mount(source: str, target: str, kind: str = "", flags: int = 0, data: str = "") -> None:
     call("mount", os.fsencode(source), os.fsencode(target), kind.encode() or None,
          ctypes.c_ulong(flags), data.encode() or None)  # fmt: skip
 
 
-def decode(text):
+def decode(text: str) -> Any:
     """JSON without the json module, whose import costs more than all of the rest."""
-    try:
-        from _json import make_scanner
-    except ImportError:
-        import json
-
+    if make_scanner is None:
         return json.loads(text)
 
     class Context:
         strict = False
         object_hook = object_pairs_hook = None
         parse_float, parse_int, parse_constant = float, int, float
-        memo = {}
+        memo: dict[str, str] = {}
 
-    return make_scanner(Context)(text, 0)[0]
+    scanner: Callable[[Any], Callable[[str, int], tuple[Any, int]]] = make_scanner
+    return scanner(Context)(text, 0)[0]
 
 
-def encode(record):
+def encode(record: Mapping[str, object]) -> bytes:
     """One flat JSON object."""
     parts = []
     for name, value in record.items():
@@ -92,21 +106,19 @@ def encode(record):
     return ("{" + ", ".join(parts) + "}\n").encode()
 
 
-def write(path, record):
+def write(path: str, record: Mapping[str, object]) -> None:
     """Put a record in place whole: a reader sees all of it or none."""
-    fd = os.open(path + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o640)
-    os.write(fd, encode(record))
-    os.close(fd)
+    put(path + ".new", encode(record).decode())
     os.rename(path + ".new", path)
 
 
-def start_time(pid):
+def start_time(pid: int) -> int:
     """A process's start in clock ticks since boot: with the pid it names a process for good."""
     with open(f"/proc/{pid}/stat", "rb") as f:
         return int(f.read().rpartition(b")")[2].split()[19])
 
 
-def read_all(fd):
+def read_all(fd: int) -> bytes:
     parts = []
     while part := os.read(fd, 1 << 16):
         parts.append(part)
@@ -116,16 +128,15 @@ def read_all(fd):
 # --- the container's view of the file system -----------------------------------------------------------------------
 
 
-def new_user_namespace():
+def new_user_namespace() -> None:
     """A user namespace that maps only the present user, to itself."""
     uid, gid = os.getuid(), os.getgid()
     call("unshare", CLONE_NEWUSER)
     for name, text in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
-        with open("/proc/self/" + name, "w") as f:
-            f.write(text)
+        put("/proc/self/" + name, text)
 
 
-def submounts(path):
+def submounts(path: str) -> list[str]:
     """The mount points below `path`, outermost first."""
     below = path.rstrip("/") + "/"
     with open("/proc/self/mountinfo") as f:
@@ -134,15 +145,7 @@ def submounts(path):
     return [p for p in points if p.startswith(below)]
 
 
-def bind(source, target, read_only=False):
-    mount(source, target, flags=MS_BIND | MS_REC)
-    if not read_only:
-        return
-    flags = os.statvfs(target).f_flag & (MS_NOSUID | MS_NODEV | MS_NOEXEC)
-    mount("none", target, flags=MS_REMOUNT | MS_BIND | MS_RDONLY | flags)
-
-
-def make_point(path, like_directory):
+def make_point(path: str, *, like_directory: bool) -> None:
     """The mount point itself; its parents are made too."""
     if like_directory:
         os.makedirs(path, exist_ok=True)
@@ -157,10 +160,11 @@ class View:
     `own` lists the directories in which a mount point may be made; "//" stands for / alone and nothing deeper.
     """
 
-    def __init__(self, scratch, root):
-        self.scratch, self.base, self.image, self.layers, self.own = scratch, "", root, 0, []
+    def __init__(self, scratch: str, root: str) -> None:
+        self.scratch, self.base, self.image, self.layers = scratch, "", root, 0
+        self.own: list[str] = []
 
-    def enter(self, mounts, hostname, new_proc):
+    def enter(self, mounts: list[Order], hostname: str, *, new_proc: bool) -> None:
         call("unshare", CLONE_NEWNS | (CLONE_NEWUTS if hostname else 0))
         mount("none", "/", flags=MS_REC | MS_PRIVATE)
         # Else this container would hold on to the network namespaces of all others.
@@ -178,7 +182,7 @@ class View:
             self.pivot()
         _libc.umount2(os.fsencode(self.scratch), MNT_DETACH)
 
-    def choose_root(self, mounts):
+    def choose_root(self, mounts: list[Order]) -> None:
         """An image's directory gets the kernel's file systems; the host's root is replaced if / lacks a mount point."""
         self.base = self.scratch + "/root"
         if self.image:
@@ -198,7 +202,7 @@ class View:
         else:
             self.base = ""
 
-    def mirror(self, source, target):
+    def mirror(self, source: str, target: str) -> None:
         """Every entry of `source` in the empty directory `target`, by binding; symbolic links as they are."""
         # The directory that holds the scratch goes first, before there is much in it to be bound along.
         for entry in sorted(os.scandir(source), key=lambda e: not self.scratch.startswith(e.path + "/")):
@@ -206,25 +210,28 @@ class View:
             if entry.is_symlink():
                 os.symlink(os.readlink(entry.path), point)
                 continue
-            make_point(point, entry.is_dir(follow_symlinks=False))
+            make_point(point, like_directory=entry.is_dir(follow_symlinks=False))
             mount(entry.path, point, flags=MS_BIND | MS_REC)
 
-    def attach(self, each):
+    def attach(self, each: Order) -> None:
         target = each["target"].rstrip("/") or "/"
         is_directory = each["kind"] == "tmpfs" or os.path.isdir(each["source"])
         point = self.base + target
         if not os.path.exists(point):
             self.provide(target)
-            make_point(point, is_directory)
+            make_point(point, like_directory=is_directory)
         if each["kind"] == "tmpfs":
             size = f",size={each['size']}" if each["size"] else ""
             mount("tmpfs", point, "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777" + size)
         else:
-            bind(each["source"], point, each["read_only"])
+            mount(each["source"], point, flags=MS_BIND | MS_REC)
+        if each["read_only"]:
+            flags = os.statvfs(point).f_flag & (MS_NOSUID | MS_NODEV | MS_NOEXEC)
+            mount("none", point, flags=MS_REMOUNT | MS_BIND | MS_RDONLY | flags)
         if is_directory:
             self.own.append(target)
 
-    def provide(self, target):
+    def provide(self, target: str) -> None:
         """See to it that a missing mount point may be made without a trace on the host."""
         above = os.path.dirname(target)
         while not os.path.isdir(self.base + above):
@@ -236,7 +243,7 @@ class View:
         self.cover(above)
         self.own.append(above)
 
-    def cover(self, directory):
+    def cover(self, directory: str) -> None:
         """Lay something writable over a directory of the host, with everything below it still there."""
         self.layers += 1
         stage = f"{self.scratch}/{self.layers}"
@@ -251,13 +258,13 @@ class View:
             mount("tmpfs", point, "tmpfs", 0, "mode=755")
             self.mirror(stage + "/lower", point)
             return
-        done = []
+        done: list[str] = []
         for inner in below:
             if not any(inner.startswith(d + "/") for d in done):
                 mount(stage + "/lower" + inner, point + inner, flags=MS_BIND | MS_REC)
                 done.append(inner)
 
-    def pivot(self):
+    def pivot(self) -> None:
         os.chdir(self.base)
         call("pivot_root", b".", b".")
         call("umount2", b".", MNT_DETACH)
@@ -267,49 +274,72 @@ class View:
 # --- processes -----------------------------------------------------------------------------------------------------
 
 
-def enter_namespaces(spec, netns):
+class Kept:
+    """Descriptors that are opened in the host's namespaces and used in the container's."""
+
+    def __init__(self, spec: Order) -> None:
+        self.log = os.open(spec["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
+        self.groups = [os.open(path, os.O_WRONLY) for path in spec["cgroups"]]
+        self.netns = os.open(spec["netns"], os.O_RDONLY) if spec["netns"] else -1
+        self.procfs = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY)
+        self.told, self.errors = os.pipe()
+        """The command's pid in the host's numbering, then why it could not be executed; closed when it was."""
+        self.end, self.ended = os.pipe()
+        """The command's wait status, from init."""
+
+    def close(self) -> None:
+        """All but what the shim reads itself."""
+        for fd in (self.log, self.procfs, self.errors, self.ended, *self.groups):
+            os.close(fd)
+        if self.netns >= 0:
+            os.close(self.netns)
+
+
+def enter_namespaces(spec: Order, kept: Kept) -> None:
     """Join the Pod's network, then get a view of the file system of its own."""
-    if netns is not None:
-        call("setns", netns, CLONE_NEWNET)
+    if kept.netns >= 0:
+        call("setns", kept.netns, CLONE_NEWNET)
     if spec["mountns"]:
-        View(spec["scratch"], spec["root"]).enter(spec["mounts"], spec["hostname"], spec["pidns"])
+        View(spec["scratch"], spec["root"]).enter(spec["mounts"], spec["hostname"], new_proc=spec["pidns"])
 
 
-def become(spec, groups, log):
-    """Turn this process into the container's command. Never returns."""
+def become(spec: Order, kept: Kept) -> NoReturn:
+    """Turn this process into the container's command."""
     os.setsid()
-    for fd in groups:
+    for fd in kept.groups:
         os.write(fd, b"0")
-    null = os.open("/dev/null", os.O_RDONLY)
-    os.dup2(null, 0)
-    os.dup2(log, 1)
-    os.dup2(log, 2)
+    os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
+    os.dup2(kept.log, 1)
+    os.dup2(kept.log, 2)
     limit_and_drop(spec)
-    _libc.signal(SIGPIPE, None)  # Python ignores both, and an ignored signal stays ignored across exec.
-    _libc.signal(SIGXFSZ, None)
+    for number in (SIGPIPE, SIGXFSZ):  # Python ignores both, and an ignored signal stays ignored across exec.
+        _libc.signal(number, None)
     os.umask(0o022)
     try:
         os.chdir(spec["cwd"])
     except OSError as e:
         raise NotExecuted(f"workingDir {spec['cwd']}: {e.strerror}") from e
-    name = spec["command"][0]
+    execute(spec["command"], spec["env"])
+
+
+def execute(command: list[str], env: dict[str, str]) -> NoReturn:
+    name = command[0]
+    start: Callable[[str, list[str], dict[str, str]], NoReturn] = os.execvpe
     try:
-        os.execvpe(name, spec["command"], spec["env"])
+        start(name, command, env)
     except (FileNotFoundError, NotADirectoryError) as e:
-        where = "" if "/" in name else f", and no such name on PATH ({spec['env'].get('PATH', '')})"
+        where = "" if "/" in name else f", and no such name on PATH ({env.get('PATH', '')})"
         raise NotExecuted(f"command {name!r}: {e.strerror}{where}") from e
     except OSError as e:
         raise NotExecuted(f"command {name!r}: {e.strerror}") from e
 
 
-def limit_and_drop(spec):
-    if spec["rlimits"]:
-        resource = spec["resource"]
-        for name, value in spec["rlimits"].items():
-            kind = getattr(resource, "RLIMIT_" + name)
-            hard = resource.getrlimit(kind)[1]
-            value = value if hard == resource.RLIM_INFINITY else min(value, hard)
-            resource.setrlimit(kind, (value, value))
+def limit_and_drop(spec: Order) -> None:
+    for name, wanted in spec["rlimits"].items():
+        kind = getattr(resource, "RLIMIT_" + name)
+        hard = resource.getrlimit(kind)[1]
+        value = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(kind, (value, value))
     if spec["groups"] is not None:
         os.setgroups(spec["groups"])
     if spec["gid"] is not None:
@@ -318,46 +348,46 @@ def limit_and_drop(spec):
         os.setresuid(spec["uid"], spec["uid"], spec["uid"])
 
 
-def explain(error):
+def explain(error: BaseException) -> str:
     if isinstance(error, OSError):
         return f"{error.filename or 'start'}: {error.strerror}"
     return f"{error}" if isinstance(error, Refused) else f"{type(error).__name__}: {error}"
 
 
-def command_process(spec, groups, log, errors, procfs):
+def command_process(spec: Order, kept: Kept) -> NoReturn:
     """In the child: say who we are in the host's numbering, then become the command; an error goes to the pipe."""
     try:
-        os.write(errors, b"%s\n" % os.fsencode(os.readlink("self", dir_fd=procfs)))
+        os.write(kept.errors, b"%s\n" % os.fsencode(os.readlink("self", dir_fd=kept.procfs)))
         if not spec["pidns"]:
             _libc.prctl(PR_SET_PDEATHSIG, SIGKILL)
-            enter_namespaces(spec, spec["netns_fd"])
-        become(spec, groups, log)
+            enter_namespaces(spec, kept)
+        become(spec, kept)
     except BaseException as e:
-        os.write(errors, (b"!" if isinstance(e, NotExecuted) else b"") + explain(e).encode())
+        os.write(kept.errors, (b"!" if isinstance(e, NotExecuted) else b"") + explain(e).encode())
     os._exit(127)
 
 
-def init_process(spec, groups, log, errors, procfs, ended):
-    """Pid 1 of the container: start the command, bury orphans, pass on how the command ended, and go (and all with it)."""
+def init_process(spec: Order, kept: Kept) -> NoReturn:
+    """Pid 1 of the container: start the command, bury orphans, pass on how the command ended. All ends with it."""
     try:
         _libc.prctl(PR_SET_PDEATHSIG, SIGKILL)
-        enter_namespaces(spec, spec["netns_fd"])
+        enter_namespaces(spec, kept)
         child = os.fork()
     except BaseException as e:
-        os.write(errors, b"0\n" + explain(e).encode())
+        os.write(kept.errors, b"0\n" + explain(e).encode())
         os._exit(127)
     if child == 0:
-        command_process(spec, groups, log, errors, procfs)
-    for fd in (0, 1, errors, log, procfs, *groups):
+        command_process(spec, kept)
+    for fd in (0, 1, kept.errors, kept.log, kept.procfs, *kept.groups):
         os.close(fd)
     while True:
         pid, status = os.waitpid(-1, 0)
         if pid == child:
-            os.write(ended, b"%d" % status)
+            os.write(kept.ended, b"%d" % status)
             os._exit(0)
 
 
-def children():
+def children() -> list[int]:
     try:
         with open(f"/proc/self/task/{os.getpid()}/children") as f:
             return [int(p) for p in f.read().split()]
@@ -365,27 +395,32 @@ def children():
         return []
 
 
-def end_rest(kill_file):
+def quietly(act: Callable[..., object], *args: object) -> bool:
+    """Try; answers whether it went well."""
+    try:
+        act(*args)
+    except OSError:
+        return False
+    return True
+
+
+def end_rest(kill_file: str) -> None:
     """End what the command left behind: by cgroup where there is one, then every orphan that comes to us."""
     if kill_file:
-        try:
-            with open(kill_file, "w") as f:
-                f.write("1")
-        except OSError:
-            pass
+        quietly(put, kill_file, "1")
     while True:
         for pid in children():
-            try:
-                os.kill(pid, SIGKILL)
-            except OSError:
-                pass
-        try:
-            os.waitpid(-1, 0)
-        except ChildProcessError:
+            quietly(os.kill, pid, SIGKILL)
+        if not quietly(os.waitpid, -1, 0):
             return
 
 
-def out_of_memory(path):
+def put(path: str, text: str) -> None:
+    with open(path, "w") as f:
+        f.write(text)
+
+
+def out_of_memory(path: str) -> bool:
     """Whether the kernel killed for memory in the container's group (v1: memory.oom_control, v2: memory.events)."""
     if not path:
         return False
@@ -397,38 +432,26 @@ def out_of_memory(path):
     return int(counts.get("oom_kill", 0)) > 0
 
 
-def launch(spec):
+def launch(spec: Order) -> tuple[int, int, int, str]:
     """Make the processes. Answers (child of ours, host pid of the command, pipe that tells the end, error text)."""
-    log = os.open(spec["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
-    groups = [os.open(path, os.O_WRONLY) for path in spec["cgroups"]]
-    spec["netns_fd"] = os.open(spec["netns"], os.O_RDONLY) if spec["netns"] else None
-    procfs = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY)
-    if spec["rlimits"]:
-        import resource  # Not later: inside an image's root it may not be found.
-
-        spec["resource"] = resource
+    kept = Kept(spec)
     if spec["userns"]:
         new_user_namespace()
     if spec["pidns"]:
         call("unshare", CLONE_NEWPID)
-    told, errors = os.pipe()
-    end, ended = os.pipe()
     child = os.fork()
     if child == 0:
-        os.close(told)
+        os.close(kept.told)
         if spec["pidns"]:
-            init_process(spec, groups, log, errors, procfs, ended)
-        command_process(spec, groups, log, errors, procfs)
-    for fd in (errors, ended, log, procfs, *groups):
-        os.close(fd)
-    if spec["netns_fd"] is not None:
-        os.close(spec["netns_fd"])
-    pid, _, error = read_all(told).decode("utf-8", "replace").partition("\n")
-    os.close(told)
-    return child, int(pid or 0), end, error
+            init_process(spec, kept)
+        command_process(spec, kept)
+    kept.close()
+    pid, _, error = read_all(kept.told).decode("utf-8", "replace").partition("\n")
+    os.close(kept.told)
+    return child, int(pid or 0), kept.end, error
 
 
-def await_end(spec, child, end):
+def await_end(spec: Order, child: int, end: int) -> int:
     """The command's wait status."""
     while True:
         pid, status = os.waitpid(-1, 0)
@@ -440,7 +463,7 @@ def await_end(spec, child, end):
     return status
 
 
-def run(spec):
+def run(spec: Order) -> None:
     _libc.prctl(PR_SET_CHILD_SUBREAPER, 1)
     child, pid, end, error = launch(spec)
     started = time.time()
@@ -470,18 +493,12 @@ def run(spec):
     })  # fmt: skip
 
 
-def main():
-    try:
-        os.setsid()
-    except OSError:
-        pass
+def main() -> None:
+    quietly(os.setsid)
     try:
         run(decode(read_all(0).decode()))
     except BaseException as e:
-        try:
-            os.write(1, encode({"error": explain(e)}))
-        except OSError:
-            pass
+        quietly(os.write, 1, encode({"error": explain(e)}))
         sys.exit(1)
 
 

@@ -13,7 +13,8 @@ from fairlead.api.meta import Condition
 from fairlead.base import timestamp
 
 if TYPE_CHECKING:
-    from fairlead.agent.podmachine import ContainerState, Exit, PodMachine
+    from fairlead.agent.lifecycle import Exit
+    from fairlead.agent.podmachine import ContainerState, PodMachine
 
 OWN_CONDITIONS = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady")
 

@@ -10,9 +10,10 @@ import signal
 from collections.abc import Coroutine, Mapping
 from typing import Any, assert_never
 
-from fairlead.agent import environment, hosts, images, podmachine, volumes
+from fairlead.agent import environment, hosts, images, lifecycle, volumes
+from fairlead.agent.lifecycle import Exit
 from fairlead.agent.node import NodeParts
-from fairlead.agent.podmachine import Exit, PodMachine
+from fairlead.agent.podmachine import PodMachine
 from fairlead.agent.runtimes import ContainerSpec, Exited, Limits, Mount, Ref, StartError, User
 from fairlead.api.core import PODS, Container, Pod
 from fairlead.base import telemetry
@@ -45,7 +46,7 @@ class PodWorker:
 
     # --- events in, actions out
 
-    def handle(self, event: podmachine.Event) -> None:
+    def handle(self, event: lifecycle.Event) -> None:
         """Tell the machine, do what it says, publish what follows from it."""
         now = self.node.clock.now()
         actions = self.machine.step(event, now)
@@ -55,23 +56,23 @@ class PodWorker:
             self.over.set()
         self._publish(now)
 
-    def _do(self, action: podmachine.Action, now: float) -> None:
+    def _do(self, action: lifecycle.Action, now: float) -> None:
         match action:
-            case podmachine.Prepare():
+            case lifecycle.Prepare():
                 self._spawn(self._prepare())
-            case podmachine.Start(container, attempt):
+            case lifecycle.Start(container, attempt):
                 self._spawn(self._start(container, attempt))
-            case podmachine.Signal(container, attempt):
+            case lifecycle.Signal(container, attempt):
                 self.node.runtime.signal(Ref(self.uid, container, attempt), signal.SIGTERM)
-            case podmachine.Kill(container, attempt):
+            case lifecycle.Kill(container, attempt):
                 self.node.runtime.kill(Ref(self.uid, container, attempt))
-            case podmachine.WakeAt(time):
+            case lifecycle.WakeAt(time):
                 self._wake_at(time, now)
-            case podmachine.Record(type_, reason, message, container):
+            case lifecycle.Record(type_, reason, message, container):
                 self.record(type_, reason, message, container)
-            case podmachine.Teardown():
+            case lifecycle.Teardown():
                 self._spawn(self._tear_down())
-            case podmachine.Finalize():
+            case lifecycle.Finalize():
                 self._spawn(self._finalize())
             case _:
                 assert_never(action)
@@ -92,7 +93,7 @@ class PodWorker:
     async def _woken(self, delay: float) -> None:
         await self.node.clock.sleep(delay)
         self._wake = None
-        self.handle(podmachine.Admitted())
+        self.handle(lifecycle.Admitted())
 
     def _publish(self, now: float) -> None:
         if not self.present or self._quiet:
@@ -110,7 +111,7 @@ class PodWorker:
         """The runtime reports an end."""
         message = how.message or self._last_words(ref, how)
         exit_ = Exit(how.code, how.signal, how.oom, how.started, how.finished, how.reason, message)
-        self.handle(podmachine.ContainerExited(ref.container, ref.attempt, exit_))
+        self.handle(lifecycle.ContainerExited(ref.container, ref.attempt, exit_))
 
     def _last_words(self, ref: Ref, how: Exited) -> str:
         c = self.machine.find(ref.container)
@@ -135,9 +136,9 @@ class PodWorker:
             await self.prepare()
         except (environment.Missing, volumes.Refused, OSError, StatusError) as e:
             message = str(e)
-            self.handle(podmachine.PrepareFailed("ContainerCreating", message, _failure_event(e)))
+            self.handle(lifecycle.PrepareFailed("ContainerCreating", message, _failure_event(e)))
         else:
-            self.handle(podmachine.Prepared(self.ip, self.node.host_ip))
+            self.handle(lifecycle.Prepared(self.ip, self.node.host_ip))
 
     async def prepare(self) -> None:
         """Devices, address, volumes, names. Safe to repeat: what is there already stays."""
@@ -171,7 +172,7 @@ class PodWorker:
         self.node.devices.release(self.uid)
         self.node.forget_tokens(self.uid)
         await asyncio.to_thread(volumes.remove, self.node.pods, self.pod)
-        self.handle(podmachine.TornDown())
+        self.handle(lifecycle.TornDown())
 
     async def _finalize(self) -> None:
         """Delete the object for good, once its last status is there."""
@@ -198,15 +199,15 @@ class PodWorker:
                 spec = await self._specify(c.spec, Ref(self.uid, name, attempt))
                 started = await self.node.runtime.start(spec)
         except StartError as e:
-            self.handle(podmachine.StartFailed(name, attempt, e.reason, str(e), e.fatal))
+            self.handle(lifecycle.StartFailed(name, attempt, e.reason, str(e), e.fatal))
         except environment.Missing as e:
-            self.handle(podmachine.StartFailed(name, attempt, "CreateContainerConfigError", str(e)))
+            self.handle(lifecycle.StartFailed(name, attempt, "CreateContainerConfigError", str(e)))
         except volumes.Refused as e:
-            self.handle(podmachine.StartFailed(name, attempt, e.reason, str(e)))
+            self.handle(lifecycle.StartFailed(name, attempt, e.reason, str(e)))
         except (OSError, StatusError) as e:
-            self.handle(podmachine.StartFailed(name, attempt, "CreateContainerError", str(e)))
+            self.handle(lifecycle.StartFailed(name, attempt, "CreateContainerError", str(e)))
         else:
-            self.handle(podmachine.ContainerStarted(name, attempt, started.at))
+            self.handle(lifecycle.ContainerStarted(name, attempt, started.at))
 
     async def _specify(self, container: Container, ref: Ref) -> ContainerSpec:
         """All that the runtime needs, from all that the Pod says."""
