@@ -16,7 +16,12 @@ from fairlead.store.mvcc import Encode
 
 Plain = dict[str, Any]
 
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_Loader: Any = type("_Loader", (_SafeLoader,), {})
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":timestamp")]
+    for first, resolvers in _SafeLoader.yaml_implicit_resolvers.items()
+}
 _encoder = msgspec.json.Encoder()
 _objects: msgspec.json.Decoder[Plain] = msgspec.json.Decoder(Plain)
 
@@ -37,12 +42,18 @@ def received(data: bytes) -> Plain:
 
 
 def from_yaml(data: bytes) -> Any:
-    """YAML 1.1 (as Kubernetes reads it) to plain values, never to Python objects. Raises yaml.YAMLError."""
+    """YAML 1.1 to JSON values, as Kubernetes reads it: times stay text, keys become text. Raises yaml.YAMLError."""
     loader = _Loader(data)
     try:
-        return loader.get_single_data()
+        return _keyed(loader.get_single_data())
     finally:
         loader.dispose()
+
+
+def _keyed(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k if isinstance(k, str) else _encoder.encode(k).decode(): _keyed(v) for k, v in value.items()}
+    return [_keyed(v) for v in value] if isinstance(value, list) else value
 
 
 def copied(value: Any) -> Any:

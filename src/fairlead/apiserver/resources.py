@@ -23,6 +23,7 @@ from fairlead.apiserver import (
 )
 from fairlead.apiserver.exchange import Exchange
 from fairlead.apiserver.negotiation import Form
+from fairlead.apiserver.requestinfo import RequestInfo
 from fairlead.apiserver.state import Answer, Api, Call
 from fairlead.apiserver.table import Include
 from fairlead.base import errors
@@ -47,11 +48,23 @@ async def respond(api: Api, exchange: Exchange) -> web.StreamResponse:
     verb = _VERBS.get(info.verb)
     if verb is None or (info.verb not in resource.verbs and not info.subresource):
         raise errors.method_not_allowed(info.verb)
-    if resource.namespaced and not info.namespace and info.verb not in ("list", "watch"):
+    if not _addresses(info, resource.namespaced):
         raise errors.method_not_allowed(info.verb)
     namespace = info.namespace if resource.namespaced else ""
     call = Call(served, exchange.user, namespace, info.name, info.subresource, warnings=exchange.warnings)
     return await verb(api, exchange, call)
+
+
+def _addresses(info: RequestInfo, namespaced: bool) -> bool:
+    """Whether the path has what the verb needs: a namespace, a name or none."""
+    if namespaced and not info.namespace and info.verb not in ("list", "watch"):
+        return False
+    match info.verb:
+        case "create":
+            return not info.name or bool(info.subresource)
+        case "update" | "patch":
+            return bool(info.name)
+    return True
 
 
 async def _get(api: Api, exchange: Exchange, call: Call) -> web.StreamResponse:
