@@ -7,20 +7,23 @@ soon as the agent has it. When the client goes away, reading stops.
 
 from __future__ import annotations
 
-import contextlib
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from aiohttp import web
 
 from fairlead.apiserver import requestinfo
-from fairlead.base import errors, timestamp
+from fairlead.base import errors, telemetry, timestamp
 from fairlead.client.node import LogOptions, NodeConnection, Nodes
 
 Plain = Mapping[str, Any]
 
 INTERACTIVE = frozenset(("attach", "exec", "portforward", "proxy"))
 """Subresources of Pods that take a connection over."""
+_LOOK_SECONDS = 1.0
+"""How often a log that is followed and has nothing to say looks whether anybody still reads."""
+_log = telemetry.logger("streams")
 
 
 async def logs(request: web.BaseRequest, nodes: Nodes, pod: Plain, *, now: float) -> web.StreamResponse:
@@ -38,16 +41,45 @@ async def logs(request: web.BaseRequest, nodes: Nodes, pod: Plain, *, now: float
 
 
 async def _send(request: web.BaseRequest, pieces: AsyncIterator[bytes]) -> web.StreamResponse:
-    first = await anext(pieces, None)  # a StatusError comes before the first piece, and so before the head
+    piece = await anext(pieces, None)  # a StatusError comes before the first piece, and so before the head
     answer = web.StreamResponse(headers={"Content-Type": "text/plain"})
     await answer.prepare(request)
-    with contextlib.suppress(ConnectionResetError):
-        if first is not None:
-            await answer.write(first)
-        async for piece in pieces:
+    try:
+        while piece is not None and not _gone(request):
             await answer.write(piece)
+            piece = await _next(request, pieces)
         await answer.write_eof()
+    except errors.StatusError as error:  # too late for a status: a cut connection says that something is missing
+        _log.warning("logs of %s: %s", request.path, error)
+        if request.transport is not None:
+            request.transport.abort()
+    except ConnectionError:
+        pass  # the client went away
     return answer
+
+
+async def _next(request: web.BaseRequest, pieces: AsyncIterator[bytes]) -> bytes | None:
+    """The next piece; None at the end, or when the client goes away while there is nothing to send."""
+    coming = asyncio.ensure_future(_one(pieces))
+    try:
+        while True:
+            done, _ = await asyncio.wait((coming,), timeout=_LOOK_SECONDS)
+            if done:
+                return coming.result()
+            if _gone(request):
+                return None
+    finally:
+        if not coming.done():
+            coming.cancel()
+            await asyncio.wait((coming,))
+
+
+async def _one(pieces: AsyncIterator[bytes]) -> bytes | None:
+    return await anext(pieces, None)
+
+
+def _gone(request: web.BaseRequest) -> bool:
+    return request.transport is None or request.transport.is_closing()
 
 
 def refuse_interactive(subresource: str) -> errors.StatusError:
@@ -108,11 +140,11 @@ def _check_started(pod: Plain, container: str, *, previous: bool) -> None:
     status = _status(pod, container)
     state, last = status.get("state") or {}, status.get("lastState") or {}
     if previous:
-        if not last.get("terminated"):
+        if last.get("terminated") is None:
             text = f'previous terminated container "{container}" in pod "{name}" not found'
             raise errors.bad_request(text)
         return
-    if state.get("running") or state.get("terminated") or last.get("terminated"):
+    if any(known is not None for known in (state.get("running"), state.get("terminated"), last.get("terminated"))):
         return
     reason = (state.get("waiting") or {}).get("reason") or "ContainerCreating"
     if pod.get("spec", {}).get("nodeName"):
