@@ -26,10 +26,12 @@ from fairlead.apiserver.kinds import (
     crds,
     discovery,
     jobs,
+    jobset,
     metadata,
     pods,
     scheduling,
     services,
+    trainer,
     ways,
 )
 from fairlead.apiserver.kinds.ways import Obj, Strategy, Ways
@@ -43,7 +45,7 @@ BUILT_IN: dict[tuple[str, str], Ways] = {
     **pods.WAYS, **jobs.WAYS, **services.WAYS, **core.WAYS, **scheduling.WAYS, **coordination.WAYS, **discovery.WAYS,
     **crds.WAYS,
 }  # fmt: skip
-CUSTOM: dict[tuple[str, str], Ways] = {}
+CUSTOM: dict[tuple[str, str], Ways] = {**jobset.WAYS, **trainer.WAYS}
 
 
 def find(resource: Resource[Any], structure: Structure) -> Strategy:
