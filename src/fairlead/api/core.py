@@ -400,6 +400,7 @@ class NamespaceSpec(View, frozen=True):
 
 class NamespaceStatus(View, frozen=True):
     phase: str = ""
+    conditions: list[Condition] = []
 
 
 class Namespace(Object, frozen=True):

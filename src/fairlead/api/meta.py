@@ -78,6 +78,7 @@ class Condition(View, frozen=True):
     message: str = ""
     lastTransitionTime: str | None = None
     lastProbeTime: str | None = None
+    lastHeartbeatTime: str | None = None
     observedGeneration: int = 0
 
 

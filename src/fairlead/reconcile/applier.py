@@ -3,8 +3,8 @@
 Each kind of change is safe to repeat, so a crash between any two of them is harmless: an apply states fields, a create
 that finds its own object is done, deletes and patches carry the uid or the resourceVersion that they were decided on.
 Neighbouring creates, patches or deletes of one kind (the Pods of a Job) are carried out together, `TOGETHER` at a time;
-events are written when all else is done. The first failure ends the run; `Outcome.error` holds it, with what was written before. When to try again, and when the
-caches have seen what was written, is left to `runner`.
+events are written when all else is done. The first failure ends the run; `Outcome.error` holds it, with what was
+written before. When to try again, and when the caches have seen what was written, is left to `runner`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from fairlead.base.errors import StatusError
 from fairlead.client.protocol import Client, DeleteOptions, ListOptions, PatchType, WriteOptions
 from fairlead.reconcile.events import Recorder
 from fairlead.reconcile.reconciler import (
+    Absent,
     Apply,
     Change,
     Create,
@@ -165,6 +166,8 @@ class Applier:
             )
 
     async def _patch(self, change: Patch, outcome: Outcome) -> None:
+        if await self._any_exists(change.absent):
+            return
         guards = {"uid": change.uid, "resourceVersion": change.revision}
         meta = {**change.patch.get("metadata", {}), **{k: v for k, v in guards.items() if v}}
         patch = {**change.patch, "metadata": meta} if meta else change.patch
@@ -184,10 +187,8 @@ class Applier:
         self._note(resource, made, outcome)
 
     async def _delete(self, change: Delete, outcome: Outcome) -> None:
-        for absent in change.absent:
-            if await self._exists(absent.resource, absent.key, absent.uid):
-                log.debug("%s %s stays: its owner %s exists", change.resource.qualified, change.key, absent.key)
-                return
+        if await self._any_exists(change.absent):
+            return
         options = DeleteOptions(grace_seconds=change.grace_seconds, propagation=change.propagation, uid=change.uid)
         try:
             await self._client.delete(change.resource, change.key, options)
@@ -196,17 +197,24 @@ class Applier:
                 raise
         outcome.deleted.append(Deleted(change.resource, change.key, change.uid))
 
-    async def _exists(self, resource: Resource[Any], key: Key, uid: str) -> bool:
-        try:
-            found = await self._client.get(self._meta(resource), key)
-        except StatusError as error:
-            if _is_gone(error):
-                return False
-            raise
-        return found.metadata.uid == uid
+    async def _any_exists(self, absent: Sequence[Absent]) -> bool:
+        """Whether one of the objects that must not exist does, by a fresh read."""
+        for one in absent:
+            try:
+                found = await self._client.get(self._meta(one.resource), one.key)
+            except StatusError as error:
+                if not _is_gone(error):
+                    raise
+                continue
+            if one.uid in ("", found.metadata.uid):
+                log.debug("%s %s exists, contrary to the cache", one.resource.qualified, one.key)
+                return True
+        return False
 
     async def _finalize(self, change: Finalize, outcome: Outcome) -> None:
-        for kind in change.empty:
+        for kind in await self._client.resources():
+            if not kind.namespaced or "list" not in kind.verbs:
+                continue
             page = await self._client.list(self._meta(kind), change.key.name, ListOptions(limit=1))
             if page.items:
                 raise NotEmpty(f"namespace {change.key.name} holds {kind.qualified} still")
@@ -273,7 +281,7 @@ def _kind_and_place(change: Change) -> tuple[tuple[Any, ...], Any]:
     match change:
         case Create():
             meta = change.object["metadata"]
-            return (Create, change.resource), (meta.get("namespace", ""), meta.get("name", ""))
+            return (Create, change.resource), (meta.get("namespace", ""), meta.get("name") or id(change))
         case Delete() | Patch():
             return (type(change), change.resource), change.key
         case _:

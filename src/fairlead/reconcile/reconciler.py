@@ -104,8 +104,6 @@ class Across(msgspec.Struct, frozen=True):
     """What links across kinds bring (`Contained`, `Dependents`, `Owners`), and the kind of the primary."""
 
     resource: Resource[Any] | None = None
-    kinds: tuple[Resource[Any], ...] = ()
-    """With `Contained`: every namespaced kind that is served."""
     contained: tuple[Found, ...] = ()
     dependents: tuple[Found, ...] = ()
     owners: tuple[Owner, ...] = ()
@@ -166,6 +164,15 @@ class Create(msgspec.Struct, frozen=True):
     object: Json
 
 
+class Absent(msgspec.Struct, frozen=True):
+    """An object that must not exist. A cache may be behind; what cannot be undone is decided on a fresh read."""
+
+    resource: Resource[Any]
+    key: Key
+    uid: str = ""
+    """Empty: no object of that name at all."""
+
+
 class Patch(msgspec.Struct, frozen=True):
     """JSON merge patch of a few fields, such as finalizers or labels. `uid` guards against a replaced object."""
 
@@ -175,24 +182,17 @@ class Patch(msgspec.Struct, frozen=True):
     uid: str = ""
     revision: str = ""
     """The resourceVersion that the decision was made on. Needed whenever a list (finalizers) is replaced."""
-
-
-class Absent(msgspec.Struct, frozen=True):
-    """An object that must not exist. A cache may be behind; what cannot be undone is decided on a fresh read."""
-
-    resource: Resource[Any]
-    key: Key
-    uid: str
+    absent: tuple[Absent, ...] = ()
+    """Asked of the server first: if one of these is there, nothing is patched."""
 
 
 class Finalize(msgspec.Struct, frozen=True):
-    """Set a namespace's `spec.finalizers`, once a fresh list finds nothing of the kinds `empty` in it."""
+    """Set a namespace's `spec.finalizers`, provided that fresh lists of all kinds find nothing in it."""
 
     resource: Resource[Any]
     key: Key
     finalizers: tuple[str, ...]
     revision: str
-    empty: tuple[Resource[Any], ...] = ()
 
 
 class Delete(msgspec.Struct, frozen=True):

@@ -142,8 +142,8 @@ class Links(Generic[ObjectT]):
                 yield from wake(old)
             if new is not None:
                 yield from wake(new)
-        if self.everywhere and new is None and old is not None:
-            yield from (Item(d.resource, d.object.key) for d in self._dependents(old.metadata.uid))
+        if self.everywhere and (owner := new or old) is not None and _leaves(old, new):
+            yield from (Item(d.resource, d.object.key) for d in self._dependents(owner.metadata.uid))
 
     def _prepare(self, name: str, link: Link) -> None:
         """Make the indexes that a link needs, and the function that reads it backwards."""
@@ -164,7 +164,7 @@ class Links(Generic[ObjectT]):
             case Dependents():
                 self._wakes_across.append(self._waiting_owners)
             case Owners():
-                pass  # an owner that goes wakes its dependents: `_concerned_across`
+                pass  # an owner that leaves wakes its dependents: `_concerned_across`
             case _:  # pragma: no cover
                 assert_never(link)
 
@@ -259,7 +259,6 @@ class Links(Generic[ObjectT]):
         contained = any(isinstance(link, Contained) for link in links)
         return Across(
             item.resource,
-            tuple(c.resource for c in self.caches.every() if c.resource.namespaced) if contained else (),
             tuple(self._contained(item.key.name)) if contained else (),
             tuple(self._dependents(obj.metadata.uid)) if obj is not None and Dependents() in links else (),
             tuple(self._owners(obj)) if obj is not None and Owners() in links else (),
@@ -284,6 +283,11 @@ class Links(Generic[ObjectT]):
             return Owner(reference)
         key = Key(obj.metadata.namespace if cache.resource.namespaced else "", reference.name)
         return Owner(reference, cache.resource, key, cache.get(key))
+
+
+def _leaves(old: Object | None, new: Object | None) -> bool:
+    """Whether an object is gone, or its deletion has just been asked for."""
+    return new is None or (new.metadata.deleting and not (old is not None and old.metadata.deleting))
 
 
 def _union(some: Sequence[Any], more: Sequence[Any]) -> Sequence[Any]:

@@ -171,6 +171,14 @@ class Cluster:
         self.kubelet.finish(key, exit_code)
         self.manager.wake(self.kubelet.controller.name, core.PODS, key)
 
+    async def report_ready(self, node: str) -> None:
+        """Have a node say that it is ready, and how much it has room for."""
+        patch = {"status": builders.node(node).wire()["status"]}
+        options = WriteOptions(manager="kubelet", subresource="status")
+        await self.client.patch(core.NODES, Key("", node), patch, PatchType.MERGE, options)
+        for pod in await self.list(core.PODS):
+            self.manager.wake(self.kubelet.controller.name, core.PODS, pod.key)
+
     # --- time ------------------------------------------------------------------------------------------------------
 
     async def run_until_quiet(self, limit_seconds: float = 60.0) -> None:
@@ -202,11 +210,8 @@ class Cluster:
                 raise error
 
     async def _join(self, name: str) -> None:
-        node = builders.node(name)
-        await self.create(node.manifest())
-        patch = {"status": node.wire()["status"]}
-        options = WriteOptions(manager="kubelet", subresource="status")
-        await self.client.patch(core.NODES, Key("", name), patch, PatchType.MERGE, options)
+        await self.create(builders.node(name))
+        await self.report_ready(name)
 
     def _key(self, resource: Resource[Any], key: Key | str) -> Key:
         if isinstance(key, Key):
