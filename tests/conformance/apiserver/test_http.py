@@ -114,7 +114,7 @@ async def test_bodies_in_other_forms(http):
     async with http.post(MAPS, data=io.BytesIO(b" " * (app.BODY_LIMIT + 1))) as answer:
         assert (answer.status, (await answer.json())["reason"]) == (413, "RequestEntityTooLarge")
     packed = gzip.compress(json.dumps({**A, "metadata": {"name": "z"}}).encode())
-    async with http.post(MAPS, data=packed, headers={"Content-Encoding": "gzip"}) as answer:
+    async with http.post(MAPS, data=packed, headers={"Content-Encoding": "gzip", "Content-Type": "application/json"}) as answer:
         assert answer.status == 201
 
 
