@@ -200,7 +200,9 @@ class Namespaces:
         netlink.add_pair(a.link, self.bridge, "eth0", a.namespace)
         with netlink.inside(a.namespace):
             netlink.add_address("eth0", a.ip, self._network.prefixlen)
-            netlink.add_default_route(self.gateway)
+            if self.outwards:
+                # Without a way outwards there is no route: a name server is then unreachable at once, not after 10 s.
+                netlink.add_default_route(self.gateway)
 
     def _unmake(self, a: Attachment) -> None:
         netlink.remove_link(a.link)
