@@ -26,6 +26,8 @@ from fairlead.scheduler.evaluation import Evaluations
 from fairlead.scheduler.gangs import Group, Members, Waiting
 from fairlead.scheduler.plugin import Plugin
 
+SLICE = 256
+"""Pods decided in one round at most, so that a burst does not keep the event loop from its other work."""
 PROFILES = ("default-scheduler", "fairlead")
 
 
@@ -202,10 +204,11 @@ class Backlog:
     # --- deciding --------------------------------------------------------------------------------------------------
 
     def decide(self, now: float) -> Outcome:
-        """Judge what is active. Placed Pods are assumed afterwards."""
+        """Judge what is active, the first `SLICE` Pods of it. Placed Pods are assumed afterwards."""
         self._wake_for_room()
         units, waiting = self._units()
-        self._active.clear()
+        units, rest = _slice(units)
+        self._active = {pod.uid for unit in rest for pod in unit.pods}
         decisions = cycle.schedule(self.columns, units, now, self.seed, self.evaluations)
         for placed in decisions.placed:
             for placement in placed.placements:
@@ -268,3 +271,16 @@ class Backlog:
         pending = [self._waiting[uid].pending for uid in self._groups.get(group, ())]
         members = Members(pending, len(self._settled.get(group, ())))
         return gangs.units(group, self._minimums.get(group), members)
+
+
+def _slice(units: list[Unit]) -> tuple[list[Unit], list[Unit]]:
+    """The units that are decided now (in order, at least one) and those that come next."""
+    if sum(len(unit.pods) for unit in units) <= SLICE:
+        return units, []
+    ordered = sorted(units, key=lambda unit: unit.rank)
+    size = 0
+    for number, unit in enumerate(ordered):
+        size += len(unit.pods)
+        if number and size > SLICE:
+            return ordered[:number], ordered[number:]
+    return ordered, []

@@ -2,8 +2,11 @@
 
 The unit of decision is a `Unit`: one Pod, or the Pods of a gang that must be placed together. Units are taken by
 priority, then age. A gang is placed in a trial that is committed only when enough members found a node; else nothing
-of it remains. Placed Pods are counted in the columns at once (assumed): whoever acts on the decisions must take back
-those that fail (`Columns.remove_pod`).
+of it remains. Members of one class fit exactly when there is room for them. Members of several classes are tried by
+score and then packed tightly; a placement that only a search over all combinations would find may be missed.
+
+Placed Pods are counted in the columns at once (assumed): whoever acts on the decisions must take back those that fail
+(`Columns.remove_pod`).
 
 Ties go by lot: the lot is of the Pod's uid and the seed, so the same input gives the same decisions. `Decisions.log`
 says what was chosen among how many, for replay and for tests.
@@ -122,10 +125,11 @@ class _Cycle:
         else:
             self.refused.append(Refusal(unit, unit.pods, self._why(pod.pod_class)))
 
-    def _place(self, pod: Pending) -> str:
-        """Place one Pod on the best node; the empty text when none fits."""
+    def _place(self, pod: Pending, *, pack: bool = False) -> str:
+        """Place one Pod on the best node, or (pack) the fullest; the empty text when none fits."""
         evaluation = self.evaluations.of(pod.pod_class)
-        row = evaluation.best(lot_of(pod.uid, self.seed))
+        lot = lot_of(pod.uid, self.seed)
+        row = evaluation.tightest(lot) if pack else evaluation.best(lot)
         node = self.columns.names[row] if row >= 0 else ""
         if self._logs:
             score = int(evaluation.total[row]) if node else 0
@@ -148,23 +152,35 @@ class _Cycle:
         if short is not None:
             self.refused.append(Refusal(unit, unit.pods, short))
             return
+        if self._attempt(unit, pack=False):
+            return
+        if self._mixed(unit) and self._attempt(unit, pack=True):
+            return
+        with self.columns.trial():
+            placements, missed = self._try(unit, pack=False)
+            text = self._gang_text(unit, len(placements), self.evaluations.of(missed[0].pod_class))
+        self.refused.append(Refusal(unit, unit.pods, text))
+
+    def _attempt(self, unit: Unit, *, pack: bool) -> bool:
+        """Place enough members and keep that, or leave no trace."""
         with self.columns.trial() as trial:
-            placements, missed = self._try(unit)
-            if len(placements) >= unit.needed:
-                trial.commit()
-                self.placed.append(Placed(unit, tuple(placements)))
-                rest: Sequence[Pending] = missed
-                text = self._why(missed[0].pod_class) if missed else ""
-            else:
-                rest = unit.pods
-                text = self._gang_text(unit, len(placements), self.evaluations.of(missed[0].pod_class))
-        if rest:
-            self.refused.append(Refusal(unit, tuple(rest), text))
+            placements, missed = self._try(unit, pack)
+            if len(placements) < unit.needed:
+                return False
+            trial.commit()
+        self.placed.append(Placed(unit, tuple(placements)))
+        if missed:
+            self.refused.append(Refusal(unit, tuple(missed), self._why(missed[0].pod_class)))
+        return True
+
+    def _mixed(self, unit: Unit) -> bool:
+        """Whether members are of several classes: only then does it matter which node each of them takes."""
+        return any(pod.pod_class is not unit.pods[0].pod_class for pod in unit.pods)
 
     def _hopeless(self, unit: Unit) -> str | None:
         """A gang of one class needs no trial to be refused: the room for it is one sum over the nodes."""
         first = unit.pods[0].pod_class
-        if any(pod.pod_class is not first for pod in unit.pods):
+        if self._mixed(unit):
             return None
         evaluation = self.evaluations.of(first)
         room = evaluation.room(unit.needed)
@@ -173,16 +189,16 @@ class _Cycle:
         if not evaluation.possible():
             return self._gang_text(unit, 0, evaluation)
         with self.columns.trial():  # what stops the next one shows only once the others are placed
-            placed, _ = self._try(unit)
+            placed, _ = self._try(unit, pack=False)
             return self._gang_text(unit, len(placed), self.evaluations.of(first))
 
-    def _try(self, unit: Unit) -> tuple[list[Placement], list[Pending]]:
-        """Place as many members as go; those that fit on the fewest nodes first."""
+    def _try(self, unit: Unit, pack: bool) -> tuple[list[Placement], list[Pending]]:
+        """Place as many members as go; those for which there is least room first."""
         placements: list[Placement] = []
         missed: list[Pending] = []
         full: set[int] = set()
         for pod in self._scarcest_first(unit.pods):
-            node = "" if id(pod.pod_class) in full else self._place(pod)
+            node = "" if id(pod.pod_class) in full else self._place(pod, pack=pack)
             if node:
                 placements.append(Placement(pod, node))
             else:

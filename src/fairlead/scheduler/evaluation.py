@@ -121,6 +121,18 @@ class Evaluation:
             return top
         return int(equal[draw(self._columns.salt[equal], lot).argmin()])
 
+    def tightest(self, lot: int) -> int:
+        """The row of those that fit with least left over of what the class asks for; -1 when none fits."""
+        rows = np.flatnonzero(self.fits)
+        if not len(rows):
+            return -1
+        left = np.zeros(len(rows))
+        for name, wanted in self.pod_class.footprint.amounts:
+            index = self._columns.resource(name)
+            left += (self._columns.free[index, rows] - wanted) / self._columns.allocatable[index, rows]
+        equal = rows[left == left.min()]
+        return int(equal[draw(self._columns.salt[equal], lot).argmin()])
+
     def possible(self) -> bool:
         """Whether any node fits now."""
         return bool(self.fits.any())

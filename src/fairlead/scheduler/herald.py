@@ -1,7 +1,8 @@
-"""Herald: tells Pods' conditions and events, in the background.
+"""Herald: tells conditions and events of Pods, and conditions of their groups, in the background.
 
-It keeps the newest thing to say of each Pod; what is outdated before it is written is never written. A condition that
-the Pod has already is not patched again. Telling may fail: then it is logged, and said again when there is cause to.
+It keeps the newest thing to say of each object; what is outdated before it is written is never written. A condition
+that the object has already is not patched again. Telling may fail: then it is logged, and said again when there is
+cause to.
 """
 
 from __future__ import annotations
@@ -12,10 +13,13 @@ from typing import Any
 import msgspec
 
 from fairlead.api.core import EVENTS, PODS, Pod
+from fairlead.api.meta import Condition, Resource
+from fairlead.api.scheduling import POD_GROUPS, PodGroup
 from fairlead.base import telemetry, timestamp
 from fairlead.base.clock import Clock
 from fairlead.base.errors import StatusError
 from fairlead.client.protocol import Client, PatchType, WriteOptions
+from fairlead.reconcile import status
 from fairlead.reconcile.events import Recorder
 
 log = telemetry.logger("scheduler")
@@ -27,11 +31,12 @@ AS_SCHEDULER = WriteOptions(manager=MANAGER)
 
 
 class _Word(msgspec.Struct, frozen=True):
-    """What is to be told of one Pod: an event (type, reason, message), and PodScheduled=False (reason, message)."""
+    """What is to be told of one object: an event (type, reason, message) and a condition."""
 
-    pod: Pod
+    resource: Resource[Any]
+    about: Pod | PodGroup
     event: tuple[str, str, str] | None
-    condition: tuple[str, str] | None = None
+    condition: Condition | None = None
 
 
 class Herald:
@@ -41,38 +46,43 @@ class Herald:
         self._client, self._clock = client, clock
         self._recorder = Recorder(SOURCE)
         self._words: dict[str, _Word] = {}
-        self._said: dict[str, tuple[str, str]] = {}
+        self._said: dict[str, Condition] = {}
         self._waiting = asyncio.Event()
 
     def refuse(self, pod: Pod, message: str) -> None:
         """The Pod cannot be placed now."""
-        self._note(pod, ("Unschedulable", message), ("Warning", "FailedScheduling", message))
+        condition = Condition("PodScheduled", "False", "Unschedulable", message)
+        self._note(_Word(PODS, pod, ("Warning", "FailedScheduling", message), condition))
 
     def hold(self, pod: Pod, message: str) -> None:
         """The Pod is not to be placed yet; that is no failure, so there is no event."""
-        self._note(pod, ("SchedulingGated", message), None)
+        self._note(_Word(PODS, pod, None, Condition("PodScheduled", "False", "SchedulingGated", message)))
+
+    def group(self, group: PodGroup, reason: str, message: str) -> None:
+        """How a group fares: `Scheduled`, or why not."""
+        truth = "True" if reason == "Scheduled" else "False"
+        self._note(_Word(POD_GROUPS, group, None, Condition("PodGroupScheduled", truth, reason, message)))
 
     def assigned(self, pod: Pod, node: str) -> None:
         """The Pod was bound."""
         self._said.pop(pod.metadata.uid, None)
         event = ("Normal", "Scheduled", f"Successfully assigned {pod.key} to {node}")
-        self._words[pod.metadata.uid] = _Word(pod, event)
+        self._words[pod.metadata.uid] = _Word(PODS, pod, event)
         self._waiting.set()
 
     def forget(self, uid: str) -> None:
         """The Pod is gone."""
         self._said.pop(uid, None)
 
-    def _note(self, pod: Pod, condition: tuple[str, str], event: tuple[str, str, str] | None) -> None:
-        uid = pod.metadata.uid
-        if self._said.get(uid) == condition:
+    def _note(self, word: _Word) -> None:
+        uid, condition = word.about.metadata.uid, word.condition
+        if condition is None or self._said.get(uid) == condition:
             return
         self._said[uid] = condition
-        there = pod.condition("PodScheduled")
-        if there is not None and there.status == "False" and (there.reason, there.message) == condition:
-            self._words.pop(uid, None)
-            return  # told by an earlier run of the scheduler
-        self._words[uid] = _Word(pod, event, condition)
+        if _same(_there(word), condition):
+            self._words.pop(uid, None)  # told by an earlier run of the scheduler
+            return
+        self._words[uid] = word
         self._waiting.set()
 
     async def run(self) -> None:
@@ -86,15 +96,17 @@ class Herald:
                     await self._say(word)
                 except StatusError as error:
                     if error.code not in (404, 409):
-                        log.warning("telling %s: %s", word.pod.key, error)
-                    self._said.pop(word.pod.metadata.uid, None)
+                        log.warning("telling %s: %s", word.about.key, error)
+                    self._said.pop(word.about.metadata.uid, None)
+                await asyncio.sleep(0)
 
     async def _say(self, word: _Word) -> None:
         if word.condition is not None:
-            await self._client.patch(PODS, word.pod.key, self._status(word), PatchType.STRATEGIC, AS_STATUS)
+            patch = self._status(word, word.condition)
+            await self._client.patch(word.resource, word.about.key, patch, PatchType.STRATEGIC, AS_STATUS)
         if word.event is None:
             return
-        note = self._recorder.note(PODS, word.pod, word.event, self._clock.now())
+        note = self._recorder.note(word.resource, word.about, word.event, self._clock.now())
         if note.count == 1:
             await self._client.create(EVENTS, note.object, AS_SCHEDULER)
             return
@@ -105,14 +117,20 @@ class Herald:
             if error.code != 404:
                 raise
 
-    def _status(self, word: _Word) -> dict[str, Any]:
-        """A strategic merge: conditions are merged by type. The uid guards against another Pod of the same name."""
-        reason, message = word.condition or ("", "")
-        before = word.pod.condition("PodScheduled")
-        now = timestamp.seconds(self._clock.now())
-        since = before.lastTransitionTime if before is not None and before.status == "False" else now
-        scheduled = {
-            "type": "PodScheduled", "status": "False", "reason": reason, "message": message,
-            "lastProbeTime": None, "lastTransitionTime": since or now,
-        }  # fmt: skip
-        return {"metadata": {"uid": word.pod.metadata.uid}, "status": {"conditions": [scheduled]}}
+    def _status(self, word: _Word, condition: Condition) -> dict[str, Any]:
+        """A strategic merge: conditions are merged by type. The uid guards against another object of that name."""
+        before, now = _there(word), timestamp.seconds(self._clock.now())
+        unmoved = before is not None and before.status == condition.status
+        since = before.lastTransitionTime if before is not None and unmoved else None
+        told = {"type": condition.type, "status": condition.status, "reason": condition.reason}
+        told |= {"message": condition.message, "lastTransitionTime": since or now}
+        return {"metadata": {"uid": word.about.metadata.uid}, "status": {"conditions": [told]}}
+
+
+def _there(word: _Word) -> Condition | None:
+    """The condition as the object has it."""
+    return status.find(word.about.status.conditions, word.condition.type) if word.condition is not None else None
+
+
+def _same(one: Condition | None, other: Condition) -> bool:
+    return one is not None and (one.status, one.reason, one.message) == (other.status, other.reason, other.message)

@@ -23,7 +23,7 @@ from fairlead.base.errors import StatusError
 from fairlead.client import informer
 from fairlead.client.informer import Handlers, Informer
 from fairlead.client.protocol import Binding, Client
-from fairlead.scheduler import plugins
+from fairlead.scheduler import gangs, plugins
 from fairlead.scheduler.backlog import PROFILES, Backlog
 from fairlead.scheduler.cycle import Decisions, Pending, Placed, Placement
 from fairlead.scheduler.herald import Herald
@@ -50,7 +50,8 @@ class Scheduler:
         self._herald = Herald(client, clock)
         self._pods: Informer[Pod] = Informer(PODS)
         self._nodes: Informer[Node] = Informer(NODES)
-        self._groups = (Informer(scheduling.POD_GROUPS), Informer(coscheduling.POD_GROUPS))
+        self._native: Informer[scheduling.PodGroup] = Informer(scheduling.POD_GROUPS)
+        self._groups = (self._native, Informer(coscheduling.POD_GROUPS))
         self._changed = asyncio.Event()
         self._stopped = asyncio.Event()
         self._to_bind: asyncio.Queue[Placed] = asyncio.Queue()
@@ -128,6 +129,7 @@ class Scheduler:
                 continue
             self._round()
             await self._clock.sleep(GATHER)
+            self._wake()  # what the round left for the next
 
     def _round(self) -> None:
         """One round: decide, hand placements to the binder and refusals to the herald."""
@@ -137,16 +139,29 @@ class Scheduler:
         self._refuse(outcome.decisions)
         for waiting in outcome.waiting:
             self._tell(waiting.pods, waiting.message)
+            self._tell_group(waiting.pods, "Unschedulable", waiting.message)
 
     def _refuse(self, decisions: Decisions) -> None:
         for refusal in decisions.refused:
             self._tell(refusal.pods, refusal.message)
+            if refusal.unit.group and refusal.pods == refusal.unit.pods:
+                self._tell_group(refusal.pods, "Unschedulable", refusal.message)
 
     def _tell(self, pods: Sequence[Pending], message: str) -> None:
         for pending in pods:
             pod = self._current(pending)
             if pod is not None:
                 self._herald.refuse(pod, message)
+
+    def _tell_group(self, pods: Sequence[Pending], reason: str, message: str = "") -> None:
+        """Set the condition of a native PodGroup; the other forms of gangs have none."""
+        pod = self._current(pods[0])
+        group = gangs.group_of(pod) if pod is not None else None
+        if group is None or group.form is not gangs.Form.NATIVE:
+            return
+        found = self._native.cache.get(group.key)
+        if found is not None:
+            self._herald.group(found, reason, message)
 
     def _current(self, pending: Pending) -> Pod | None:
         """The Pod as last watched; None when it is gone."""
@@ -183,6 +198,9 @@ class Scheduler:
                 pod = self._current(placement.pod)
                 if pod is not None:
                     self._herald.assigned(pod, placement.node)
+            for placed in batch:
+                if placed.unit.group:
+                    self._tell_group(placed.unit.pods, "Scheduled")
 
     async def _take_back(self, placements: Sequence[Placement], error: StatusError) -> None:
         """Learn which Pods were bound nevertheless; the others wait again, as they are now."""
@@ -210,6 +228,6 @@ class Scheduler:
 
 def _batches(found: Sequence[Placed]) -> list[list[Placed]]:
     """A gang by itself; single Pods together."""
-    gangs = [[placed] for placed in found if placed.unit.group]
+    groups = [[placed] for placed in found if placed.unit.group]
     singles = [placed for placed in found if not placed.unit.group]
-    return gangs + [singles[i : i + TOGETHER] for i in range(0, len(singles), TOGETHER)]
+    return groups + [singles[i : i + TOGETHER] for i in range(0, len(singles), TOGETHER)]

@@ -18,10 +18,13 @@ from fairlead.scheduler.evaluation import Evaluation, Evaluations
 
 BOUNDED = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 PLUGINS = plugins.load()
-EFFECTS = ("NoSchedule", "NoExecute", "PreferNoSchedule")
+EFFECTS = ("PreferNoSchedule", "PreferNoSchedule", "NoSchedule", "NoExecute")
 
 # --- any cluster ---------------------------------------------------------------------------------------------------
 
+often = st.integers(0, 1).map(bool)
+"""True for half, and shrinks to False."""
+rarely = st.integers(0, 5).map(lambda n: n == 5)
 zones = st.sampled_from(["a", "b", "7", "12"])
 taints = st.builds(
     lambda k, v, e: {"key": k, "value": v, "effect": e}, st.sampled_from("pq"), zones, st.sampled_from(EFFECTS)
@@ -31,12 +34,12 @@ taints = st.builds(
 @st.composite
 def nodes(draw: st.DrawFn, name: str = "") -> dict[str, Any]:
     name = name or f"n{draw(st.integers(0, 7))}"
-    offered = {"cpu": f"{draw(st.integers(0, 8)) * 500}m", "memory": f"{draw(st.integers(0, 8))}Gi"}
-    offered["pods"] = str(draw(st.integers(0, 6)))
+    offered = {"cpu": f"{(10 - draw(st.integers(0, 10))) * 500}m", "memory": f"{8 - draw(st.integers(0, 8))}Gi"}
+    offered["pods"] = str(8 - draw(st.integers(0, 8)))
     if draw(st.booleans()):
         offered["nvidia.com/gpu"] = str(draw(st.integers(0, 4)))
-    labels = {"kubernetes.io/hostname": name} | ({"zone": draw(zones)} if draw(st.booleans()) else {})
-    spec = {"unschedulable": draw(st.integers(0, 5)) == 0, "taints": draw(st.lists(taints, max_size=2))}
+    labels = {"kubernetes.io/hostname": name} | ({"zone": draw(zones)} if draw(often) else {})
+    spec = {"unschedulable": draw(rarely), "taints": draw(st.lists(taints, max_size=2)) if draw(often) else []}
     return {"metadata": {"name": name, "labels": labels}, "spec": spec, "status": {"allocatable": offered}}
 
 
@@ -61,20 +64,20 @@ def specs(draw: st.DrawFn) -> dict[str, Any]:
     asked = {"cpu": f"{draw(st.integers(0, 4)) * 250}m"} if draw(st.booleans()) else {}
     if draw(st.booleans()):
         asked["memory"] = f"{draw(st.integers(0, 3)) * 512}Mi"
-    if draw(st.integers(0, 2)) == 0:
+    if draw(rarely):
         asked["nvidia.com/gpu"] = str(draw(st.integers(1, 5)))
     container: dict[str, Any] = {"name": "c", "resources": {"requests": asked}}
-    if draw(st.integers(0, 5)) == 0:
+    if draw(often):
         container["ports"] = [{"containerPort": 80, "hostPort": draw(st.sampled_from([80, 81]))}]
     spec: dict[str, Any] = {"containers": [container], "priority": draw(st.integers(0, 2))}
-    if draw(st.integers(0, 3)) == 0:
+    if draw(rarely):
         spec["nodeSelector"] = {"zone": draw(zones)}
     affinity: dict[str, Any] = {}
-    if draw(st.integers(0, 3)) == 0:
+    if draw(rarely):
         affinity["requiredDuringSchedulingIgnoredDuringExecution"] = {
             "nodeSelectorTerms": draw(st.lists(terms, min_size=1, max_size=2))
         }
-    if draw(st.integers(0, 3)) == 0:
+    if draw(st.booleans()):
         affinity["preferredDuringSchedulingIgnoredDuringExecution"] = [
             {"weight": draw(st.integers(1, 100)), "preference": draw(terms)}
         ]
@@ -107,7 +110,7 @@ def cluster(found: list[dict[str, Any]]) -> Columns:
     return columns
 
 
-many_nodes = st.lists(nodes(), max_size=6)
+many_nodes = st.integers(0, 5).flatmap(lambda n: st.tuples(*(nodes(f"n{i}") for i in range(n)))).map(list)
 many_specs = st.lists(specs(), min_size=1, max_size=12)
 
 
@@ -115,7 +118,8 @@ many_specs = st.lists(specs(), min_size=1, max_size=12)
 def many_units(draw: st.DrawFn) -> list[Unit]:
     """Single Pods and gangs, of one class or several."""
     classes = Classes()
-    found = [pending(classes, i, spec) for i, spec in enumerate(draw(many_specs))]
+    pool = draw(st.lists(specs(), min_size=1, max_size=3))
+    found = [pending(classes, i, spec) for i, spec in enumerate(draw(st.lists(st.sampled_from(pool), max_size=14)))]
     units: list[Unit] = []
     while found:
         size = draw(st.integers(1, min(4, len(found))))
