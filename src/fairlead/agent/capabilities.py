@@ -95,14 +95,14 @@ def detect_sandbox(state: str) -> tuple[Sandbox, str]:
     if os.geteuid() == 0:
         candidates = [Sandbox(mount=True, pid=True), Sandbox(mount=True), *candidates]
     for box in candidates:
-        problem = _try(box, state)
+        problem = trial(box, state)
         if not problem:
             return box, ""
         why = why if why != "namespaces need Linux" else problem
     return Sandbox(), why
 
 
-def _try(box: Sandbox, state: str) -> str:
+def trial(box: Sandbox, state: str) -> str:
     """Start `true` behind the shim; answers what went wrong."""
     shim = os.path.join(os.path.dirname(__file__), "shim.py")
     with tempfile.TemporaryDirectory(dir=state) as directory:

@@ -1,4 +1,4 @@
-"""lifecycle: the vocabulary of a Pod's life on a node: what happened (`Event`) and what to do (`Action`). Types only."""
+"""lifecycle: the vocabulary of a Pod's life on a node: what happened (`Event`), what to do (`Action`). Types only."""
 
 from __future__ import annotations
 
