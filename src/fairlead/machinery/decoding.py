@@ -189,6 +189,8 @@ def _step(node: Node) -> Step:
     """How to read values of a schema."""
     if node.names or node.embedded:
         return _struct
+    if node.int_or_string and not node.typed:
+        return _untyped_scalar
     if node.additional is not None:
         return _map
     if node.items is not None:

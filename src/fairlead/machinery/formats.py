@@ -1,4 +1,4 @@
-"""The `format`s of strings that upstream checks in custom objects; Go's regular expressions in Python's spelling."""
+"""The `format`s of strings that upstream checks in custom objects."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import ipaddress
 import re
 from collections.abc import Callable
 from datetime import date
-from functools import lru_cache
 
 from fairlead.base import timestamp
 
@@ -21,7 +20,6 @@ _MAC = re.compile(r"([0-9A-Fa-f]{2}[:-]){5,7}[0-9A-Fa-f]{2}|([0-9A-Fa-f]{4}\.){2
 _DURATION = re.compile(r"[+-]?((\d+(\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h))+|0")
 _COLOR = re.compile(r"#?([0-9A-Fa-f]{3}|[0-9A-Fa-f]{6})")
 _STAMP = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:?\d\d)?")
-LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 
 
 def valid(name: str, text: str) -> bool:
@@ -76,24 +74,3 @@ _CHECKS: dict[str, Callable[[str], bool]] = {
     "mac": _pattern(_MAC), "uuid": _pattern(_UUID), "uri": _pattern(_URI), "hostname": _pattern(_HOSTNAME),
     "hexcolor": _pattern(_COLOR),
 }  # fmt: skip
-
-
-@lru_cache(maxsize=4096)
-def regex(pattern: str) -> re.Pattern[str]:
-    """A pattern of Go's RE2 as Python's. Raises `re.error` for what Python cannot read.
-
-    The one difference that patterns in schemas meet: Go's `$` is the very end, Python's also before a last newline.
-    """
-    text, escaped, in_class = "", False, False
-    for sign in pattern:
-        if escaped:
-            text += "Z" if sign == "z" else sign
-            escaped = False
-            continue
-        escaped = sign == "\\"
-        if sign == "[":
-            in_class = True
-        elif sign == "]":
-            in_class = False
-        text += r"\Z" if sign == "$" and not in_class else sign
-    return re.compile(text)

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from fairlead.base.errors import Cause
-from fairlead.machinery import causes, formats, rules
+from fairlead.machinery import causes, formats, regex, rules
 from fairlead.machinery.compiled import Node, compile
 from fairlead.machinery.decoding import At, spelled
 from fairlead.machinery.structure import Structure
@@ -36,12 +36,24 @@ class Checks(msgspec.Struct):
 
 
 def validate(structure: Structure, obj: dict[str, Any], old: dict[str, Any] | None = None) -> list[Cause]:
-    """The rules of the schema that an object breaks; `old` is given on update, for transition rules."""
+    """The rules of the schema that an object breaks.
+
+    `old` is given on update: for transition rules, and because what was wrong already may stay (ratcheting).
+    """
     assert isinstance(structure, Node)
+    found = _values(structure, obj)
+    if found and old is not None:
+        before = _values(structure, old)
+        found = [cause for cause in found if cause not in before]
+    return found or rules.broken(structure, obj, old)
+
+
+def _values(structure: Structure, obj: dict[str, Any]) -> Found:
+    """Everything but the rules."""
     found: Found = []
     _check(structure, obj, None, found)
     _check_name(structure, obj, found)
-    return found or rules.broken(structure, obj, old)
+    return found
 
 
 def _check(node: Structure, value: Any, at: At, found: Found) -> None:
@@ -186,7 +198,7 @@ def _text(node: Node, value: str, path: str) -> Iterator[Cause]:
     if (least := plain.get("minLength")) is not None and len(value) < least:
         yield causes.invalid(path, value, f"{path} in body should be at least {least} chars long")
     pattern = plain.get("pattern")
-    if pattern and formats.regex(pattern).search(value) is None:
+    if pattern and regex.compile(pattern).search(value) is None:
         yield causes.invalid(path, value, f"{path} in body should match '{pattern}'")
     if node.format and not formats.valid(node.format, value):
         yield causes.invalid(path, value, f"{path} in body must be of type {node.format}: {causes.spelled(value)}")

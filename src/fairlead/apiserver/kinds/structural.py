@@ -5,13 +5,12 @@ Without that, pruning, defaulting and apply could not know what a field is. Also
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
 from fairlead.apiserver.kinds.ways import Obj
 from fairlead.base.errors import Cause
-from fairlead.machinery import causes, formats
+from fairlead.machinery import causes, cel, regex, rules
 
 TYPES = ("array", "boolean", "integer", "number", "object", "string")
 LIST_TYPES = ("atomic", "map", "set")
@@ -46,6 +45,7 @@ def _node(node: Any, path: str, root: bool = False) -> Iterator[Cause]:
             yield causes.forbidden(f"{path}.{field}", f"{field} is not supported")
     yield from _lists(node, path)
     yield from _pattern(node, path)
+    yield from _rules(node, path)
     if "additionalProperties" in node and node.get("properties"):
         detail = "additionalProperties and properties are mutually exclusive"
         yield causes.forbidden(f"{path}.additionalProperties", detail)
@@ -113,10 +113,25 @@ def _pattern(node: Obj, path: str) -> Iterator[Cause]:
     pattern = node.get("pattern")
     if pattern:
         try:
-            formats.regex(pattern)
-        except re.error as wrong:
+            regex.compile(pattern)
+        except ValueError as wrong:
             detail = f"must be a valid regular expression, but isn't: {wrong}"
             yield causes.invalid(f"{path}.pattern", pattern, detail)
+
+
+def _rules(node: Obj, path: str) -> Iterator[Cause]:
+    for index, rule in enumerate(node.get("x-kubernetes-validations") or ()):
+        for field in ("rule", "messageExpression"):
+            text = rule.get(field)
+            at = f"{path}.x-kubernetes-validations[{index}].{field}"
+            if not text:
+                if field == "rule":
+                    yield causes.required(at, "rule is not specified")
+                continue
+            try:
+                rules.compile(text)
+            except cel.CelError as wrong:
+                yield causes.invalid(at, text, f"compilation failed: {wrong}")
 
 
 def _branch(node: Any, path: str, int_or_string: bool) -> Iterator[Cause]:
