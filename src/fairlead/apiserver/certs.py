@@ -143,7 +143,8 @@ def _usage(*, sign_certificates: bool) -> x509.KeyUsage:
 
 def _alternatives(hosts: Sequence[str]) -> x509.SubjectAlternativeName:
     names: list[x509.GeneralName] = []
-    for host in dict.fromkeys((*NAMES, socket.gethostname().lower(), *ADDRESSES, *hosts)):
+    own = socket.gethostname().lower()
+    for host in dict.fromkeys((*NAMES, own if own.isascii() else "", *ADDRESSES, *hosts)):
         try:
             names.append(x509.IPAddress(ipaddress.ip_address(host)))
         except ValueError:

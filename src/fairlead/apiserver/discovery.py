@@ -7,6 +7,8 @@ v2beta1, later ones for v2. The content type must name exactly the form that was
 
 from __future__ import annotations
 
+import platform
+import sys
 from typing import Any
 
 from fairlead.apiserver import documents, inventory
@@ -15,6 +17,8 @@ from fairlead.apiserver.documents import Document
 
 GIT_VERSION = "v1.36.0+fairlead"
 
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+"""Machine names to those that Go uses."""
 _AGGREGATED = "application/json;g=apidiscovery.k8s.io;v={};as=APIGroupDiscoveryList"
 _FORMS = ("v2", "v2beta1")
 _FIRST_GROUPS = ("apps", "events.k8s.io", "authentication.k8s.io", "authorization.k8s.io", "autoscaling", "batch")
@@ -79,10 +83,11 @@ def _weight(text: str) -> float:
 
 def version() -> dict[str, Any]:
     """`/version`. The Google Cloud SDK's kubectl chooses its binary by it."""
+    machine = platform.machine()
     return {
         "major": "1", "minor": "36", "emulationMajor": "1", "emulationMinor": "36", "minCompatibilityMajor": "1",
         "minCompatibilityMinor": "35", "gitVersion": GIT_VERSION, "gitCommit": "", "gitTreeState": "clean",
-        "buildDate": "1970-01-01T00:00:00Z", "goVersion": "", "compiler": "cpython", "platform": "linux/amd64",
+        "buildDate": "1970-01-01T00:00:00Z", "goVersion": "", "compiler": "cpython", "platform": f"{sys.platform}/{_ARCHITECTURES.get(machine, machine)}",
     }  # fmt: skip
 
 

@@ -104,23 +104,42 @@ def test_repeated_numbers_packed_or_not() -> None:
     assert groups(data(4, varint(1) + varint(300))) == [1, 300]
 
 
-def test_json_schemas() -> None:
-    schema = data(5, "object") + varint(9 << 3 | 1) + struct.pack("<d", 2.5)
-    boolean, nested = number(1, 1), data(2, data(5, "string"))
-    value = (
-        data(29, data(1, "a") + data(2, data(8, data(1, b'{"x": [1]}'))))
-        + data(30, boolean)
-        + data(26, data(1, schema))
-    )
-    versions = data(7, data(1, "v1") + data(4, data(1, schema + value + data(32, nested))))
+TEXT = data(5, "string")  # JSONSchemaProps{type: "string"}
 
-    crd = protobuf.decode(
-        body("apiextensions.k8s.io/v1", "CustomResourceDefinition", data(2, data(1, "example.org") + versions))
-    )
 
-    found = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
-    assert found["type"] == "object"
-    assert found["maximum"] == 2.5
+def pair(key: str, value: bytes) -> bytes:
+    """An entry of a map."""
+    return data(1, key) + data(2, value)
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        (varint(9 << 3 | 1) + struct.pack("<d", 2.5), {"maximum": 2.5}),
+        (data(8, data(1, b'{"x": [1]}')), {"default": {"x": [1]}}),
+        (data(8, data(1, b"false")), {"default": False}),
+        (data(20, data(1, b'"a"')) + data(20, data(1, b"1")), {"enum": ["a", 1]}),
+        (data(24, data(1, TEXT)), {"items": {"type": "string"}}),
+        (data(24, data(2, TEXT) + data(2, TEXT)), {"items": [{"type": "string"}, {"type": "string"}]}),
+        (data(29, pair("a", TEXT)), {"properties": {"a": {"type": "string"}}}),
+        (data(30, number(1, 1)), {"additionalProperties": True}),
+        (data(30, number(1, 0)), {"additionalProperties": False}),
+        (data(30, number(1, 1) + data(2, TEXT)), {"additionalProperties": {"type": "string"}}),
+        (data(32, pair("a", data(2, "b") + data(2, "c"))), {"dependencies": {"a": ["b", "c"]}}),
+        (data(32, pair("a", data(1, TEXT))), {"dependencies": {"a": {"type": "string"}}}),
+        (number(38, 0) + number(39, 0), {"x-kubernetes-preserve-unknown-fields": False}),
+        (data(44, data(1, "self > 0")), {"x-kubernetes-validations": [{"rule": "self > 0"}]}),
+    ],
+)
+def test_json_schemas(fields: bytes, expected: dict[str, Any]) -> None:
+    spec = data(1, "example.org") + data(7, data(1, "v1") + data(4, data(1, fields)) + data(5, data(1, b"")))
+
+    crd = protobuf.decode(body("apiextensions.k8s.io/v1", "CustomResourceDefinition", data(2, spec)))
+
+    assert crd["spec"] == {
+        "group": "example.org",
+        "versions": [{"name": "v1", "schema": {"openAPIV3Schema": expected}, "subresources": {"status": {}}}],
+    }
 
 
 def test_options_of_any_group() -> None:
