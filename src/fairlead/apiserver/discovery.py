@@ -87,7 +87,8 @@ def version() -> dict[str, Any]:
     return {
         "major": "1", "minor": "36", "emulationMajor": "1", "emulationMinor": "36", "minCompatibilityMajor": "1",
         "minCompatibilityMinor": "35", "gitVersion": GIT_VERSION, "gitCommit": "", "gitTreeState": "clean",
-        "buildDate": "1970-01-01T00:00:00Z", "goVersion": "", "compiler": "cpython", "platform": f"{sys.platform}/{_ARCHITECTURES.get(machine, machine)}",
+        "buildDate": "1970-01-01T00:00:00Z", "goVersion": "", "compiler": "cpython",
+        "platform": f"{sys.platform}/{_ARCHITECTURES.get(machine, machine)}",
     }  # fmt: skip
 
 
