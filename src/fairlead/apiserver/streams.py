@@ -21,6 +21,8 @@ Plain = Mapping[str, Any]
 
 INTERACTIVE = frozenset(("attach", "exec", "portforward", "proxy"))
 """Subresources of Pods that take a connection over."""
+_WAITING = {"ErrImagePull": "image can't be pulled", "ImagePullBackOff": "trying and failing to pull image"}
+"""Reasons that the kubelet puts in other words."""
 _LOOK_SECONDS = 1.0
 """How often a log that is followed and has nothing to say looks whether anybody still reads."""
 _log = telemetry.logger("streams")
@@ -148,7 +150,8 @@ def _check_started(pod: Plain, container: str, *, previous: bool) -> None:
         return
     reason = (state.get("waiting") or {}).get("reason") or "ContainerCreating"
     if pod.get("spec", {}).get("nodeName"):
-        raise errors.bad_request(f'container "{container}" in pod "{name}" is waiting to start: {reason}')
+        why = _WAITING.get(reason, reason)
+        raise errors.bad_request(f'container "{container}" in pod "{name}" is waiting to start: {why}')
 
 
 def _status(pod: Plain, container: str) -> Plain:

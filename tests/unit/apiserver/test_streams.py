@@ -70,7 +70,11 @@ def test_an_unknown_container() -> None:
 
 @pytest.mark.parametrize(
     ("state", "reason"),
-    [({}, "ContainerCreating"), ({"waiting": {"reason": "ErrImagePull"}}, "ErrImagePull")],
+    [
+        ({}, "ContainerCreating"),
+        ({"waiting": {"reason": "PodInitializing"}}, "PodInitializing"),
+        ({"waiting": {"reason": "ErrImagePull"}}, "image can't be pulled"),
+    ],
 )
 def test_a_container_that_has_not_started(state: dict[str, Any], reason: str) -> None:
     obj = pod("c", statuses=[status("c", **state)] if state else [])
