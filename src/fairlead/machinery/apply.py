@@ -81,7 +81,10 @@ def track_update(live: Plain | None, new: Plain, structure: Structure | None, **
     owners = _owners_before(live, new, write.get("subresource", ""))
     if live is not None and not owners:
         return _with_owners(new, owners)
-    changed, removed = _compare(live or {}, new, structure)
+    try:
+        changed, removed = _compare(live or {}, new, structure)
+    except ValueError:  # a list without its keys: validation's to refuse, not ours to trip over
+        return _with_owners(new, owners)
     if ignored := write.get("ignored"):
         changed = _without_ignored(changed, ignored)
     who = managers.identify(

@@ -135,7 +135,7 @@ def canonical(a: FieldSet) -> FieldSet:
 
 def paths(a: FieldSet, prefix: str = "") -> Iterator[str]:
     """The members as texts, such as `.spec.containers[name="a"].image`; at each level members come first."""
-    found = sorted((k, v, prefix + _element_text(k)) for k, v in a.items() if k != SELF)
+    found = sorted((k, v, prefix + element_text(k)) for k, v in a.items() if k != SELF)
     for _, node, text in found:
         if is_member(node):
             yield text
@@ -144,7 +144,8 @@ def paths(a: FieldSet, prefix: str = "") -> Iterator[str]:
             yield from paths(node, text)
 
 
-def _element_text(element: str) -> str:
+def element_text(element: str) -> str:
+    """A path element as messages write it: `.name`, `[name="a"]`, `[="x"]`."""
     kind, body = element[:2], element[2:]
     match kind:
         case "f:":

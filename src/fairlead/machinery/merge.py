@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fairlead.machinery import typed
+from fairlead.machinery import fieldset, typed
 from fairlead.machinery.fieldset import SELF, FieldSet, is_member
 from fairlead.machinery.structure import Structure
 from fairlead.machinery.typed import ABSENT, LEAF, MAP
@@ -42,6 +42,9 @@ def _merged_map(live: dict[str, Any], config: dict[str, Any], structure: Structu
 def _merged_list(live: list[Any], config: list[Any], structure: Structure) -> list[Any]:
     element = structure.element()
     before, wanted = typed.index(live, structure), typed.index(config, structure)
+    for path, value in wanted.items():
+        if isinstance(value, typed.Duplicates):
+            raise ValueError(f"duplicate entries for key {fieldset.element_text(path)}")
     result: list[Any] = []
     for path in _woven([typed.element_path(v, structure) for v in live], list(wanted)):
         if path not in wanted:

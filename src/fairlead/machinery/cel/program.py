@@ -51,7 +51,10 @@ def compile(source: str, names: frozenset[str] | None = None) -> Program:
     """The program of an expression; with `names`, one that reads any other variable is refused. Raises CelError."""
     node = syntax.parse(source)
     compiler = Compiler(names)
-    run = compiler.compile(node)
+    try:
+        run = compiler.compile(node)
+    except RecursionError:
+        raise CelError("the expression is nested too deeply") from None
     return Program(source, run, compiler.slots, frozenset(compiler.free))
 
 
