@@ -9,13 +9,14 @@ await server.close(); await runner.cleanup(); await store.close()
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from fairlead.api.apiextensions import CRDS
-from fairlead.apiserver import app, bootstrap, catalog, crds, discovery, health, jwt, openapi, special
+from fairlead.apiserver import app, bootstrap, catalog, crds, discovery, expiry, health, jwt, openapi, special
 from fairlead.apiserver.admission.chain import Chain
 from fairlead.apiserver.auth import Authenticator
 from fairlead.apiserver.chance import SystemChance
@@ -54,14 +55,19 @@ class Server:
 
     def __init__(self, api: Api, app_: app.App, definitions: crds.Definitions) -> None:
         self.api, self.app, self.definitions = api, app_, definitions
+        self._expiry: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Serve the stored definitions, and create what every server has."""
+        """Serve the stored definitions, create what every server has, and begin to sweep old Events."""
         self.definitions.start()
         await bootstrap.fill(self.api)
+        self._expiry = asyncio.create_task(expiry.run(self.api))
 
     async def close(self) -> None:
         """End watches and clean-ups. The store stays open."""
+        if self._expiry is not None:
+            self._expiry.cancel()
+            await asyncio.wait([self._expiry])
         await self.app.close()
         await self.definitions.close()
 

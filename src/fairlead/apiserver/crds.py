@@ -55,7 +55,7 @@ class Definitions:
             return
         names.setdefault("singular", str(names.get("kind", "")).lower())
         names.setdefault("listKind", f"{names.get('kind', '')}List")
-        status = obj.setdefault("status", {})
+        status = obj["status"] = encoding.copied(obj.get("status") or {})
         now = timestamp.seconds(self._api.clock.now())
         problem = self._taken(obj)
         accepted = (

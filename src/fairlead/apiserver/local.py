@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import msgspec
 
 from fairlead.api.meta import Key, Resource
 from fairlead.apiserver import binding, deletion, encoding, identity, reads, rest, state, watch
 from fairlead.apiserver.catalog import Served
-from fairlead.apiserver.state import Api, Call, Plain
+from fairlead.apiserver.state import Api, Call, Decode, Plain
 from fairlead.apiserver.watch import Change
 from fairlead.base import errors
 from fairlead.client.protocol import (
@@ -41,7 +41,6 @@ class LocalClient:
 
     def __init__(self, api: Api, user: identity.User = identity.LOCAL) -> None:
         self._api, self._user = api, user
-        self._views: dict[Any, _View] = {}
 
     async def get(self, resource: Resource[T], key: Key, *, subresource: str = "") -> T:
         call = self._call(resource, key.namespace, key.name, AS_FAIRLEAD)
@@ -116,11 +115,12 @@ class LocalClient:
         )  # fmt: skip
 
     def _decoded(self, resource: Resource[T], value: bytes) -> T:
-        view = self._views.get(resource.view)
-        if view is None:
-            view = self._views[resource.view] = _View(resource.view)
-        decoded: T = view.decode(value)
-        return decoded
+        decode = self._api.views.get(resource.view)
+        if decode is None:
+            decode = self._api.views[resource.view] = (
+                _decode_plain if resource.view is dict else _remembering(resource.view)
+            )
+        return cast(T, decode(value))
 
     def _event(self, resource: Resource[T], served: Served, change: Change) -> WatchEvent[T]:
         revision = str(change.revision)
@@ -131,22 +131,24 @@ class LocalClient:
                 return WatchEvent(type_, self._decoded(resource, state.seen(served, change.value)), revision)
 
 
-class _View:
-    """Decodes stored bytes to one type, remembering the last few: several watchers get the same event."""
+def _decode_plain(value: bytes) -> Plain:
+    """A dict of the caller's own, without managedFields."""
+    obj = encoding.decode(value)
+    obj.get("metadata", {}).pop("managedFields", None)
+    return obj
 
-    def __init__(self, type_: Any) -> None:
-        self._decoder = msgspec.json.Decoder(type_)
-        self._plain = type_ is dict
-        self._recent: dict[bytes, Any] = {}
 
-    def decode(self, value: bytes) -> Any:
-        if self._plain:
-            obj: Plain = self._decoder.decode(value)
-            obj.get("metadata", {}).pop("managedFields", None)
-            return obj
-        found = self._recent.get(value)
+def _remembering(view: Any) -> Decode:
+    """Decodes to a view, remembering the last few: several watchers get the same event, and views are frozen."""
+    decoder = msgspec.json.Decoder(view)
+    recent: dict[bytes, Any] = {}
+
+    def decode(value: bytes) -> Any:
+        found = recent.get(value)
         if found is None:
-            if len(self._recent) >= 512:
-                self._recent.clear()
-            found = self._recent[value] = self._decoder.decode(value)
+            if len(recent) >= 512:
+                recent.clear()
+            found = recent[value] = decoder.decode(value)
         return found
+
+    return decode

@@ -42,8 +42,6 @@ def _agree(obj: Plain, field: str, want: str, words: str) -> None:
 def _fit_namespace(call: Call, metadata: Plain) -> None:
     sent = metadata.get("namespace")
     if not call.served.resource.namespaced:
-        if sent:
-            raise errors.bad_request("namespace may not be set on objects of a cluster-scoped kind")
         metadata.pop("namespace", None)
     elif not sent:
         metadata["namespace"] = call.namespace

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from fairlead.apiserver.admission.chain import Chain
 
 Plain = dict[str, Any]
+Decode = Callable[[bytes], Any]
 
 
 class Chance(Protocol):
@@ -89,6 +90,8 @@ class Api:
     def __init__(self, store: Store, catalog: Catalog, clock: Clock, chance: Chance, admission: Chain) -> None:
         self.store, self.catalog, self.clock, self.chance, self.admission = store, catalog, clock, chance, admission
         self.hooks: dict[tuple[str, str, str], Hook] = {}
+        self.views: dict[Any, Decode] = {}
+        """How `local` decodes to each view; kept here so that all clients of the process share what they decode."""
         self._readers: dict[tuple[Any, ...], Callable[[bytes], fields.Facet]] = {}
         self._strategies: dict[tuple[str, str, str], strategy.Strategy] = {}
         self._generation = 0
@@ -175,7 +178,7 @@ def _remembering(read: Callable[[bytes], fields.Facet]) -> Callable[[bytes], fie
     def recall(data: bytes) -> fields.Facet:
         facet = known.get(data)
         if facet is None:
-            if len(known) >= 2048:
+            if len(known) >= 512:
                 known.clear()
             facet = known[data] = read(data)
         return facet

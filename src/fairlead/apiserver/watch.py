@@ -2,8 +2,9 @@
 
 A watch begins after a revision, or (revision "" or "0", or `sendInitialEvents`) with the current state as ADDED. An
 update that takes an object out of the selection is DELETED, one that brings it in is ADDED; the value of a DELETED
-change is the object's last state, with the revision of the change. Bookmarks carry only a revision; one is sent when
-nothing happened for a while, and one when the watch's time is up.
+change is the object's last state, with the revision of the change. Bookmarks carry only a revision; one comes when
+nothing happened for a while, and one when the watch's time is up. (Who did not ask for bookmarks is not sent them, but
+they come here all the same: they are the moments to find out that the client has gone.)
 
 `changes` ends when `seconds` are over or the store closes. It raises `StatusError` 410 when the start is compacted or
 the watcher fell behind; over HTTP that becomes an ERROR event.
@@ -128,8 +129,7 @@ async def _follow(
                 events = await anext(batches)
         except TimeoutError:
             revision = max(revision, seen)
-            if asked.bookmarks:
-                yield [Change("BOOKMARK", b"", revision)]
+            yield [Change("BOOKMARK", b"", revision)]
             continue
         except StopAsyncIteration:
             return

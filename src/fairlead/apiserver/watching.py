@@ -6,7 +6,7 @@ with a Status, as upstream; before that it is an ordinary error answer.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 
 from aiohttp import web
 
@@ -66,7 +66,11 @@ async def stream(
     response.enable_chunked_encoding()
     await response.prepare(request)
     try:
-        await _send(response, request, changes, lines)
+        async for batch in changes:
+            if request.transport is None or request.transport.is_closing():
+                return response
+            if asked.bookmarks or batch[0].type != "BOOKMARK":
+                await response.write(lines.of(batch))
     except StatusError as error:
         await response.write(lines.error(error))
     except ConnectionError:
@@ -75,12 +79,3 @@ async def stream(
         await changes.aclose()
     await response.write_eof()
     return response
-
-
-async def _send(
-    response: web.StreamResponse, request: web.BaseRequest, changes: AsyncIterator[Sequence[Change]], lines: Lines
-) -> None:
-    async for batch in changes:
-        if request.transport is None or request.transport.is_closing():
-            return
-        await response.write(lines.of(batch))

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 import json
 
 import aiohttp
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from fairlead.api.core import NAMESPACES
+from fairlead.api.meta import Key
 from fairlead.apiserver import app, assembly
 from fairlead.apiserver.auth import ADMIN
+from fairlead.client.node import LogOptions
+from fairlead.client.protocol import Binding
 from fairlead.store.memory import MemoryStore
 
 MAPS = "/api/v1/namespaces/default/configmaps"
@@ -23,9 +29,36 @@ A = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data":
 POD = {"metadata": {"name": "p"}, "spec": {"containers": [{"name": "main", "image": "i"}]}}
 
 
+class OneNode:
+    """A node `n` whose agent has two lines to show."""
+
+    def __init__(self):
+        self.asked = []
+
+    def connection(self, node):
+        return self if node == "n" else None
+
+    async def logs(self, namespace, pod, options):
+        self.asked.append((namespace, pod, options))
+
+        async def chunks():
+            yield b"one\n"
+            yield b"two\n"
+
+        return chunks()
+
+
 @pytest.fixture
-async def server():
-    made = assembly.assemble(MemoryStore(), assembly.Settings(tokens={"secret": ADMIN}))
+def nodes():
+    return OneNode()
+
+
+@pytest.fixture
+async def server(nodes):
+    key = ec.generate_private_key(ec.SECP256R1()).private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    made = assembly.assemble(MemoryStore(), assembly.Settings(tokens={"secret": ADMIN}, signing_key=key, nodes=nodes))
     made.definitions.start()
     await made.client().create(NAMESPACES, {"metadata": {"name": "default"}})
     yield made
@@ -114,7 +147,9 @@ async def test_bodies_in_other_forms(http):
     async with http.post(MAPS, data=io.BytesIO(b" " * (app.BODY_LIMIT + 1))) as answer:
         assert (answer.status, (await answer.json())["reason"]) == (413, "RequestEntityTooLarge")
     packed = gzip.compress(json.dumps({**A, "metadata": {"name": "z"}}).encode())
-    async with http.post(MAPS, data=packed, headers={"Content-Encoding": "gzip", "Content-Type": "application/json"}) as answer:
+    async with http.post(
+        MAPS, data=packed, headers={"Content-Encoding": "gzip", "Content-Type": "application/json"}
+    ) as answer:
         assert answer.status == 201
 
 
@@ -240,6 +275,45 @@ async def test_questions_and_documents(http):
             assert answer.status == 200
     async with http.head("/api/v1/namespaces/default") as answer:
         assert answer.status == 200
+
+
+async def test_a_token_for_a_service_account(http):
+    accounts = "/api/v1/namespaces/default/serviceaccounts"
+    await http.post(accounts, json={"metadata": {"name": "robot"}})
+    async with http.post(f"{accounts}/robot/token", json={"spec": {"expirationSeconds": 600}}) as answer:
+        assert answer.status == 201
+        token = (await answer.json())["status"]["token"]
+    robot = {"Authorization": f"Bearer {token}"}
+    async with http.post("/apis/authentication.k8s.io/v1/selfsubjectreviews", json={}, headers=robot) as answer:
+        assert (await answer.json())["status"]["userInfo"]["username"] == "system:serviceaccount:default:robot"
+    async with http.get(MAPS, headers=robot) as answer:
+        assert answer.status == 403
+    async with http.post(f"{accounts}/nobody/token", json={}) as answer:
+        assert answer.status == 404
+
+
+async def test_logs_come_from_the_agent_of_the_node(http, server, nodes):
+    await http.post(PODS, json=POD)
+    async with http.get(f"{PODS}/p/log") as answer:
+        assert answer.status == 400
+    await server.client().bind([Binding(Key("default", "p"), "n")])
+    running = [
+        {"name": "main", "state": {"running": {}}, "ready": True, "restartCount": 0, "image": "i", "imageID": ""}
+    ]
+    merge = {"Content-Type": "application/merge-patch+json"}
+    status = json.dumps({"status": {"phase": "Running", "containerStatuses": running}})
+    async with http.patch(f"{PODS}/p/status", data=status, headers=merge) as answer:
+        assert answer.status == 200
+    async with http.get(f"{PODS}/p/log?container=main&follow=True", headers={"Accept": "application/json"}) as answer:
+        assert (answer.status, answer.content_type, await answer.text()) == (200, "text/plain", "one\ntwo\n")
+    assert nodes.asked == [("default", "p", LogOptions("main", follow=True))]
+
+
+async def test_a_watch_ends_when_the_server_stops(http, server):
+    async with http.get(f"{MAPS}?watch=1&resourceVersion=1") as answer:
+        await server.close()
+        with contextlib.suppress(aiohttp.ClientError):
+            assert await answer.content.read() == b""
 
 
 async def test_a_port_in_use(http, server):
