@@ -119,21 +119,22 @@ class Builder(Generic[ObjectT]):
 class PodBuilder(Builder[core.Pod]):
     """Pods: one container named `main` to begin with."""
 
-    def _container(self, **fields: Any) -> Any:
+    def container(self, **fields: Any) -> Any:
+        """Set fields of the (first) container as they stand."""
         return self.changed(lambda w: w["spec"]["containers"][0].update(fields))
 
     def command(self, *command: str) -> Any:
-        return self._container(command=list(command))
+        return self.container(command=list(command))
 
     def image(self, image: str) -> Any:
-        return self._container(image=image)
+        return self.container(image=image)
 
     def env(self, **env: str) -> Any:
-        return self._container(env=[{"name": k, "value": v} for k, v in env.items()])
+        return self.container(env=[{"name": k, "value": v} for k, v in env.items()])
 
     def port(self, number: int, name: str = "") -> Any:
         port = {"containerPort": number} | ({"name": name} if name else {})
-        return self._container(ports=[*self._wire["spec"]["containers"][0].get("ports", ()), port])
+        return self.container(ports=[*self._wire["spec"]["containers"][0].get("ports", ()), port])
 
     def requests(self, quantities: Mapping[str, Quantity] | None = None, **more: Quantity) -> Any:
         return self._resources("requests", {**(quantities or {}), **more})
@@ -143,7 +144,7 @@ class PodBuilder(Builder[core.Pod]):
 
     def _resources(self, which: str, quantities: Mapping[str, Quantity]) -> Any:
         found = self._wire["spec"]["containers"][0].get("resources", {})
-        return self._container(resources={**found, which: dict(quantities)})
+        return self.container(resources={**found, which: dict(quantities)})
 
     def restart(self, policy: str) -> Any:
         return self.spec(restartPolicy=policy)

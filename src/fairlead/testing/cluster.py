@@ -18,14 +18,12 @@ from typing import Any, TypeVar
 
 import yaml
 
-from fairlead.api import apiextensions, core
+from fairlead.api import core
 from fairlead.api.meta import Key, Object, Resource
-from fairlead.apiserver import catalog, crds
-from fairlead.apiserver.admission.chain import Chain
-from fairlead.apiserver.local import LocalClient
-from fairlead.apiserver.state import Api
+from fairlead.apiserver import assembly, bootstrap
 from fairlead.base.errors import StatusError
-from fairlead.client.protocol import DeleteOptions, Listing, PatchType, WriteOptions
+from fairlead.client.protocol import Client, DeleteOptions, Listing, PatchType, WriteOptions
+from fairlead.machinery import tables
 from fairlead.reconcile.manager import Manager
 from fairlead.reconcile.reconciler import Controller
 from fairlead.store.memory import MemoryStore
@@ -33,15 +31,15 @@ from fairlead.testing import builders
 from fairlead.testing.builders import Builder
 from fairlead.testing.clock import FakeClock
 from fairlead.testing.kubelet import SimulatedKubelet
+from fairlead.testing.mortal import Mortal
 
 T = TypeVar("T")
 ObjectT = TypeVar("ObjectT", bound=Object)
 
 AS_TEST = WriteOptions(manager="test", force=True)
-NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 IDLE_ROUNDS = 30
 """Turns of the event loop without any activity after which nothing can run; chains of callbacks are shorter."""
-BUSY_ROUNDS = 200_000
+BUSY_ROUNDS = 20_000
 """Turns at one instant after which something is taken to run in circles."""
 
 
@@ -63,7 +61,8 @@ class CountingChance:
 class Cluster:
     """See the module's text.
 
-    `nodes`: how many pretended nodes there are. `scheduler`: False if something else binds Pods. `leases`: nodes renew
+    `nodes`: how many pretended nodes there are. `bundled`: with the definitions that every server starts with (JobSet,
+    TrainJob, …); `definitions`: with these. `scheduler`: False if something else binds Pods. `leases`: nodes renew
     their Leases, which moves the clock to the limit in every `run_until_quiet`.
     """
 
@@ -73,34 +72,38 @@ class Cluster:
         *,
         nodes: int = 1,
         definitions: Sequence[Mapping[str, Any]] = (),
+        bundled: bool = False,
         scheduler: bool = True,
         leases: bool = False,
     ) -> None:
         self.clock = FakeClock()
         self.store = MemoryStore()
-        self.api = Api(self.store, catalog.with_builtins(), self.clock, CountingChance(), Chain())
-        self.client = LocalClient(self.api)
+        settings = assembly.Settings(clock=self.clock, chance=CountingChance())
+        self.server = assembly.assemble(self.store, settings)
+        self.api, self.client = self.server.api, self.server.client()
         self.kubelet = SimulatedKubelet([f"node-{i}" for i in range(nodes)])
-        self.manager = Manager(self.client, self.clock, [*controllers, self.kubelet.controller], rediscover=None)
-        self._crds = crds.Definitions(self.api)
-        self._definitions, self._scheduler, self._leases = definitions, scheduler, leases
+        self.controllers = [*controllers, self.kubelet.controller]
+        self.manager = self._manager(self.client)
+        self._definitions = [*(tables.bundled_crds() if bundled else ()), *definitions]
+        self._scheduler, self._leases = scheduler, leases
+        self._mortal: Mortal | None = None
+        self._managing: asyncio.Task[None] | None = None
         self._tasks: list[asyncio.Task[Any]] = []
 
+    def _manager(self, client: Client) -> Manager:
+        return Manager(client, self.clock, self.controllers, rediscover=None)
+
     async def __aenter__(self) -> Cluster:
-        self.api.hooks[apiextensions.CRDS.gvr] = self._crds
-        for name in NAMESPACES:
+        self.server.definitions.start()
+        for name in bootstrap.SYSTEM_NAMESPACES:
             await self.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-        account = {
-            "apiVersion": "v1",
-            "kind": "ServiceAccount",
-            "metadata": {"name": "default", "namespace": "default"},
-        }
+        account = builders.any_of(core.SERVICE_ACCOUNTS, "default")
         await self.create(account)
         for definition in self._definitions:
             await self.create(definition)
         for node in self.kubelet.nodes:
             await self._join(node)
-        self._tasks.append(asyncio.create_task(self.manager.run()))
+        self._managing = asyncio.create_task(self.manager.run())
         if self._scheduler:
             self._tasks.append(asyncio.create_task(self.kubelet.bind(self.client, self.clock)))
         if self._leases:
@@ -111,16 +114,38 @@ class Cluster:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for task in self._tasks:
+        tasks = [t for t in (*self._tasks, self._managing) if t is not None]
+        for task in tasks:
             task.cancel()
-        ended = await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._crds.close()
-        await self.client.close()
+        ended = await asyncio.gather(*tasks, return_exceptions=True)
+        await self.server.close()
         await self.store.close()
         if error is None:
             for outcome in ended:
                 if isinstance(outcome, Exception):
                     raise outcome
+
+    # --- crashes ---------------------------------------------------------------------------------------------------
+
+    async def crash_after(self, writes: int) -> None:
+        """Start the controllers anew, with a manager that dies after that many writes, in the middle of its work.
+
+        It is noticed when nothing else moves; then another manager takes over, which knows only what is stored.
+        """
+        self._mortal = Mortal(self.client, writes)
+        await self._replace(self._manager(self._mortal))
+
+    @property
+    def crashed(self) -> bool:
+        """Whether the manager that was to die has died."""
+        return self._mortal is None
+
+    async def _replace(self, manager: Manager) -> None:
+        if self._managing is not None:
+            self._managing.cancel()
+            await asyncio.gather(self._managing, return_exceptions=True)
+        self.manager = manager
+        self._managing = asyncio.create_task(manager.run())
 
     # --- objects ---------------------------------------------------------------------------------------------------
 
@@ -201,12 +226,16 @@ class Cluster:
             idle = idle + 1 if now == before and self.manager.settled else 0
             before, rounds = now, rounds + 1
             self._check()
+            if self._mortal is not None and self._mortal.dead:
+                self._mortal = None
+                await self._replace(self._manager(self.client))
+                idle = 0
             if rounds > BUSY_ROUNDS:
                 raise AssertionError(f"never quiet: {self.manager.busy()}")
 
     def _check(self) -> None:
-        for task in self._tasks:
-            if task.done() and not task.cancelled() and (error := task.exception()) is not None:
+        for task in (*self._tasks, self._managing):
+            if task is not None and task.done() and not task.cancelled() and (error := task.exception()) is not None:
                 raise error
 
     async def _join(self, name: str) -> None:

@@ -1,0 +1,240 @@
+"""What every controller keeps, tested on a story: a course of events that gives it work.
+
+    @pytest.mark.parametrize("controller", controllers.discover(), ids=controller.name)
+    async def test_is_settled(controller_):
+        await controller.is_settled_by_its_own_changes(controller_)
+
+- **Settled by its own changes**: once nothing moves, reconciling any object again asks for nothing.
+- **Survives crashes**: killed after any of its writes and started again, it reaches the same end.
+
+Stories are found by the kind that a controller reconciles (`STORIES`); a controller of another kind brings its own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from fairlead import controllers
+from fairlead.api import batch, core, trainer
+from fairlead.api import jobset as jobsets
+from fairlead.api.meta import Object, Resource
+from fairlead.client.protocol import DeleteOptions
+from fairlead.reconcile import reconciler
+from fairlead.reconcile.reconciler import Controller, WakeAt
+from fairlead.reconcile.views import Item
+from fairlead.testing import builders
+from fairlead.testing.cluster import Cluster
+
+Story = Callable[[Cluster], Awaitable[None]]
+
+CRASHES = 12
+"""At most that many crashes are tried per story, spread evenly over its writes."""
+
+# --- the checks ----------------------------------------------------------------------------------------------------
+
+
+async def is_settled_by_its_own_changes(controller: Controller[Any], story: Story | None = None) -> None:
+    """Reconcile everything once more when all is quiet: nothing but waking later may be asked for."""
+    async with _cluster(controller) as cluster:
+        await _tell(cluster, story or story_of(controller))
+        await cluster.run_until_quiet()
+        runner = next(r for r in cluster.manager.runners if r.controller.name == controller.name)
+        for item in await _primaries(cluster, controller):
+            changes = controller.reconcile(runner.links.view(item, cluster.clock.now()))
+            asked = [change for change in changes if not isinstance(change, WakeAt)]
+            assert not asked, f"{controller.name} is not settled by its own changes to {item.key}: {asked}"
+
+
+async def survives_crashes(controller: Controller[Any], story: Story | None = None) -> None:
+    """Kill all controllers after the n-th write, for each n, and compare where they end up."""
+    story = story or story_of(controller)
+    async with _cluster(controller) as cluster:
+        before = cluster.store.revision
+        await _tell(cluster, story)
+        expected, writes = await _state(cluster), cluster.store.revision - before
+    step = max(1, writes // CRASHES)
+    for number in range(1, writes, step):
+        async with _cluster(controller) as cluster:
+            await cluster.crash_after(number)
+            await _tell(cluster, story)
+            if not cluster.crashed:
+                assert number > 1, f"the story of {controller.name} makes no controller write anything"
+                return
+            reached = await _state(cluster)
+            assert reached == expected, (
+                f"{controller.name}, killed after write {number}: {_difference(reached, expected)}"
+            )
+
+
+def name(controller: Controller[Any]) -> str:
+    """The id of a parametrized test."""
+    return controller.name
+
+
+# --- stories -------------------------------------------------------------------------------------------------------
+
+
+async def _jobs(cluster: Cluster) -> None:
+    pod = builders.pod("x").simulate("run=2s")
+    await cluster.apply(builders.job("done").indexed(3).template(pod))
+    await cluster.apply(builders.job("fails").backoff_limit(1).template(builders.pod("x").simulate("run=1s,exit=1")))
+    await cluster.apply(builders.job("runs").parallelism(2).completions(2))
+    await cluster.run_until_quiet()
+
+
+async def _jobsets(cluster: Cluster) -> None:
+    job = builders.job("x").indexed(2).template(builders.pod("x").simulate("run=2s"))
+    await cluster.apply(builders.jobset("set").replicated("workers", job, 2))
+    await cluster.run_until_quiet()
+
+
+async def _trainjobs(cluster: Cluster) -> None:
+    job = builders.job("x").template(builders.pod("x").container(name="node").simulate("run=2s"))
+    label = {"trainer.kubeflow.org/trainjob-ancestor-step": "trainer"}
+    template = {"metadata": {"labels": label}, "spec": job.wire()["spec"]}
+    replicated = [{"name": "node", "template": template}]
+    runtime = {
+        "apiVersion": "trainer.kubeflow.org/v1alpha1",
+        "kind": "ClusterTrainingRuntime",
+        "metadata": {"name": "plain", "labels": {"trainer.kubeflow.org/framework": "torch"}},
+        "spec": {
+            "mlPolicy": {"numNodes": 1, "torch": {}},
+            "template": {"spec": {"replicatedJobs": replicated}},
+        },
+    }
+    await cluster.apply(runtime)
+    await cluster.apply(builders.trainjob("train").runtime("plain").trainer(numNodes=2))
+    await cluster.run_until_quiet()
+
+
+async def _services(cluster: Cluster) -> None:
+    await cluster.apply(builders.service("web").selects(app="web").port(80, 8080, "http"))
+    await cluster.apply(builders.service("peers").selects(app="web").headless().spec(publishNotReadyAddresses=True))
+    for name_, script in (("a", ""), ("b", "ready=3s"), ("c", "run=4s")):
+        await cluster.apply(builders.pod(name_).labels(app="web").simulate(script))
+    await cluster.run_until_quiet()
+    await cluster.delete(core.PODS, "a")
+    await cluster.run_until_quiet()
+
+
+async def _namespaces(cluster: Cluster) -> None:
+    await cluster.apply(builders.config_map("kube-root-ca.crt", "kube-system", {"ca.crt": "PEM"}))
+    await cluster.apply(builders.namespace("stays"))
+    await cluster.apply(builders.namespace("goes"))
+    for number in range(3):
+        await cluster.apply(builders.config_map(f"c{number}", "goes"))
+    await cluster.run_until_quiet()
+    await cluster.delete(core.NAMESPACES, "goes")
+    await cluster.run_until_quiet()
+
+
+async def _nodes(cluster: Cluster) -> None:
+    for number in range(3):
+        pod = builders.pod(f"p{number}")
+        await cluster.apply(pod.tolerates("node.kubernetes.io/unreachable", "NoExecute", 5 * number))
+    await cluster.run_until_quiet(10)
+    cluster.kubelet.down.update(cluster.kubelet.nodes)
+    await cluster.run_until_quiet(100)
+
+
+async def _owners(cluster: Cluster) -> None:
+    for policy in ("Background", "Foreground", "Orphan"):
+        owner = builders.config_map(policy.lower())
+        made = await cluster.create(owner)
+        owner = owner.with_uid(made["metadata"]["uid"])
+        child = builders.config_map(f"{owner.name}-child").owned_by(owner)
+        made = await cluster.create(child)
+        await cluster.create(
+            builders.config_map(f"{owner.name}-grandchild").owned_by(child.with_uid(made["metadata"]["uid"]))
+        )
+        await cluster.run_until_quiet()
+        await cluster.delete(core.CONFIG_MAPS, owner.name, DeleteOptions(propagation=policy))
+    await cluster.run_until_quiet()
+
+
+STORIES: dict[Resource[Any], Story] = {
+    batch.JOBS: _jobs,
+    jobsets.JOBSETS: _jobsets,
+    trainer.TRAIN_JOBS: _trainjobs,
+    core.SERVICES: _services,
+    core.NAMESPACES: _namespaces,
+    core.NODES: _nodes,
+    reconciler.EVERY: _owners,
+}
+
+
+def story_of(controller: Controller[Any]) -> Story:
+    """The story for the kind that the controller reconciles."""
+    found = STORIES.get(controller.primary)
+    if found is None:
+        raise LookupError(
+            f"there is no story for {controller.primary.qualified}, which {controller.name} reconciles: add one to "
+            "STORIES, or give it to the check"
+        )
+    return found
+
+
+# --- how -----------------------------------------------------------------------------------------------------------
+
+
+def _cluster(controller: Controller[Any]) -> Cluster:
+    """All controllers that there are, so that this one's objects meet what they would meet."""
+    others = [c for c in controllers.discover() if c.name != controller.name]
+    return Cluster([controller, *others], bundled=True, leases=True)
+
+
+async def _tell(cluster: Cluster, story: Story) -> None:
+    await cluster.run_until_quiet(1)
+    await story(cluster)
+    await cluster.run_until_quiet()
+
+
+async def _primaries(cluster: Cluster, controller: Controller[Any]) -> Sequence[Item]:
+    kinds = await cluster.client.resources() if controller.primary == reconciler.EVERY else [controller.primary]
+    found = []
+    for kind in kinds:
+        found += [Item(kind, obj.key) for obj in await cluster.list(kind.seen_as(Object))]
+    return found
+
+
+_VOLATILE = ("uid", "resourceVersion", "managedFields", "generation", "nodeName", "podIP", "podIPs", "ip", "addresses")
+_SILENT = ("events", "leases.coordination.k8s.io")
+_GENERATED = re.compile(r"(?<=-)[a-z0-9]{5,10}$")
+
+
+async def _state(cluster: Cluster) -> Sequence[str]:
+    """All objects, without what may differ from run to run: identities, times, addresses, generated names."""
+    found = []
+    for kind in await cluster.client.resources():
+        if kind.qualified in _SILENT:
+            continue
+        for obj in await cluster.list(kind):
+            uid = obj["metadata"]["uid"]
+            steady = _steady(obj)
+            if any(o.get("controller") for o in steady["metadata"].get("ownerReferences", ())):
+                steady["metadata"]["name"] = _GENERATED.sub("*", steady["metadata"]["name"])
+            text = msgspec.json.encode(steady, order="sorted").decode().replace(uid, "*")
+            found.append(f"{kind.qualified} {text}")
+    return sorted(found)
+
+
+def _steady(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {
+            k: _steady(v)
+            for k, v in value.items()
+            if k not in _VOLATILE and not k.endswith(("Time", "Timestamp", "At"))
+        }
+    if isinstance(value, list):
+        return sorted((_steady(v) for v in value), key=lambda v: msgspec.json.encode(v, order="sorted"))
+    return value
+
+
+def _difference(reached: Sequence[str], expected: Sequence[str]) -> str:
+    missing = [line for line in expected if line not in reached]
+    extra = [line for line in reached if line not in expected]
+    return f"missing {missing[:3]}, in their place {extra[:3]}"
