@@ -28,7 +28,7 @@ from fairlead.apiserver.admission.chain import Chain
 from fairlead.apiserver.chance import SystemChance
 from fairlead.apiserver.crds import Definitions
 from fairlead.apiserver.local import LocalClient
-from fairlead.apiserver.questions import Questions
+from fairlead.apiserver.reviews import Reviews
 from fairlead.apiserver.state import Api
 from fairlead.base import telemetry
 from fairlead.base.clock import SYSTEM
@@ -114,7 +114,9 @@ class _Process:
         answers = (
             health.Health(),
             special.PodLogs(self.api, self.agents),
-            Questions(self.api, authenticator, authorizer, accounts),
+            special.AccountTokens(self.api, accounts),
+            special.Questions(self.api, Reviews(authenticator, authorizer)),
+            special.LegacyBindings(self.api),
         )
         return http.App(self.api, authenticator, authorizer, documents=documents, special=answers)
 
