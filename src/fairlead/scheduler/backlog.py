@@ -1,9 +1,8 @@
 """Backlog: what the scheduler knows and still has to decide. From watched objects to decisions, without I/O.
 
-It keeps the columns, the Pods that wait and the groups that they are in. A Pod is *active* when it is new or something
-happened that may help it, else it waits without cost. What helps: a node that is new or changed in shape (all Pods look
-again, their messages count nodes), a Pod that went (those of classes that now fit somewhere, and gangs), a change of
-its group. `decide` judges the active ones.
+It keeps the columns, the queue of Pods that wait, and what their groups ask for. A waiting Pod is looked at again when
+something happened that may help it: a node is new or changed in shape (all look again, their messages count nodes), a
+Pod went (as many of each class as there may be room for, and gangs), its group changed.
 
 A placed Pod is *assumed*: it counts on its node from the decision on. The watch confirms it (`put_pod` with a node) or
 `release` takes it back.
@@ -25,6 +24,7 @@ from fairlead.scheduler.cycle import Decisions, Pending, Unit
 from fairlead.scheduler.evaluation import Evaluations
 from fairlead.scheduler.gangs import Group, Members, Waiting
 from fairlead.scheduler.plugin import Plugin
+from fairlead.scheduler.queue import Queue, Waiter
 
 SLICE = 256
 """Pods decided in one round at most, so that a burst does not keep the event loop from its other work."""
@@ -38,13 +38,6 @@ class Outcome(msgspec.Struct, frozen=True):
     waiting: tuple[Waiting, ...]
 
 
-class _Known(msgspec.Struct, frozen=True):
-    """A Pod of ours that waits."""
-
-    pending: Pending
-    group: Group | None
-
-
 class Backlog:
     """See the module's text."""
 
@@ -54,10 +47,8 @@ class Backlog:
         self.evaluations = Evaluations(self.columns, plugins)
         self.seed = seed
         self._profiles = frozenset(profiles)
-        self._waiting: dict[str, _Known] = {}
-        self._assumed: dict[str, _Known] = {}
-        self._active: set[str] = set()
-        self._groups: dict[Group, set[str]] = {}
+        self._queue = Queue()
+        self._assumed: dict[str, Waiter] = {}
         self._settled: dict[Group, set[str]] = {}
         self._minimums: dict[Group, int] = {}
         self._freed = False
@@ -65,21 +56,21 @@ class Backlog:
     @property
     def active(self) -> bool:
         """Whether there is anything to decide."""
-        return bool(self._active) or (self._freed and bool(self._waiting))
+        return self._queue.active or (self._freed and len(self._queue) > 0)
 
     def pending(self) -> int:
         """How many Pods wait for a node."""
-        return len(self._waiting)
+        return len(self._queue)
 
     # --- nodes and groups ------------------------------------------------------------------------------------------
 
     def put_node(self, node: Node) -> None:
         if self.columns.put_node(node):
-            self._active.update(self._waiting)
+            self._queue.wake_all()
 
     def drop_node(self, name: str) -> None:
         self.columns.drop_node(name)
-        self._active.update(self._waiting)
+        self._queue.wake_all()
 
     def put_group(self, group: scheduling.PodGroup | coscheduling.PodGroup) -> None:
         if isinstance(group, scheduling.PodGroup):
@@ -91,17 +82,14 @@ class Backlog:
         native = isinstance(group, scheduling.PodGroup)
         identity = Group(gangs.Form.NATIVE if native else gangs.Form.COSCHEDULING, group.key)
         self._minimums.pop(identity, None)
-        self._wake(identity)
+        self._queue.wake_group(identity)
 
     def _set_minimum(self, group: Group, minimum: int | None) -> None:
         if minimum is None:
             return
         if self._minimums.get(group) != minimum:
             self._minimums[group] = minimum
-            self._wake(group)
-
-    def _wake(self, group: Group) -> None:
-        self._active.update(self._groups.get(group, ()))
+            self._queue.wake_group(group)
 
     # --- Pods ------------------------------------------------------------------------------------------------------
 
@@ -122,16 +110,20 @@ class Backlog:
         elif self._waits(pod):
             self._take_pending(pod, group)
         else:
-            self._leave(uid)
+            self._queue.leave(uid)
 
     def drop_pod(self, pod: Pod) -> None:
         """A Pod is gone."""
         uid = pod.metadata.uid
+        self._forget(uid)
         group = gangs.group_of(pod)
         if group is not None and uid in self._settled.get(group, ()):
             self._settled[group].discard(uid)
-            self._wake(group)
-        self._forget(uid)
+            self._queue.wake_group(group)
+        if group is not None and not self._settled.get(group) and not self._queue.members(group):
+            self._settled.pop(group, None)
+            if group.form is gangs.Form.LABELS:
+                self._minimums.pop(group, None)
 
     def gated(self, pod: Pod) -> bool:
         """Whether the Pod is ours and held by scheduling gates."""
@@ -157,11 +149,11 @@ class Backlog:
             settled.add(uid)
         else:
             settled.discard(uid)
-        self._wake(group)
+        self._queue.wake_group(group)
 
     def _take_bound(self, pod: Pod) -> None:
         uid = pod.metadata.uid
-        self._leave(uid)
+        self._queue.leave(uid)
         self._assumed.pop(uid, None)
         if self.columns.node_of(uid) != pod.spec.nodeName:
             self.columns.add_pod(uid, pod.spec.nodeName, self.classes.of(pod).footprint)
@@ -170,33 +162,13 @@ class Backlog:
         uid = pod.metadata.uid
         created = pod.metadata.creationTimestamp
         pending = Pending(pod.key, uid, self.classes.of(pod), timestamp.parse(created) if created else 0.0)
-        known = _Known(pending, group)
-        if self._waiting.get(uid) == known:
-            return
-        self._leave(uid)
-        self._enter(known)
-        self._active.add(uid)
-        if group is not None:
-            self._wake(group)
-
-    def _enter(self, known: _Known) -> None:
-        self._waiting[known.pending.uid] = known
-        if known.group is not None:
-            self._groups.setdefault(known.group, set()).add(known.pending.uid)
-
-    def _leave(self, uid: str) -> None:
-        """The Pod no longer waits."""
-        known = self._waiting.pop(uid, None)
-        self._active.discard(uid)
-        if known is None or known.group is None:
-            return
-        members = self._groups[known.group]
-        members.discard(uid)
-        if not members:
-            del self._groups[known.group]
+        waiter = Waiter(pending, group)
+        if self._queue.find(uid) != waiter:
+            self._queue.leave(uid)
+            self._queue.enter(waiter)
 
     def _forget(self, uid: str) -> None:
-        self._leave(uid)
+        self._queue.leave(uid)
         self._assumed.pop(uid, None)
         if self.columns.remove_pod(uid):
             self._freed = True
@@ -204,11 +176,11 @@ class Backlog:
     # --- deciding --------------------------------------------------------------------------------------------------
 
     def decide(self, now: float) -> Outcome:
-        """Judge what is active, the first `SLICE` Pods of it. Placed Pods are assumed afterwards."""
-        self._wake_for_room()
-        units, waiting = self._units()
-        units, rest = _slice(units)
-        self._active = {pod.uid for unit in rest for pod in unit.pods}
+        """Judge what is active, about the first `SLICE` Pods of it. Placed Pods are assumed afterwards."""
+        if self._freed:
+            self._freed = False
+            self._queue.wake_for_room(lambda pod_class, most: self.evaluations.of(pod_class).room(most))
+        units, waiting = self._queue.take(SLICE, self._group_units)
         decisions = cycle.schedule(self.columns, units, now, self.seed, self.evaluations)
         for placed in decisions.placed:
             for placement in placed.placements:
@@ -218,69 +190,27 @@ class Backlog:
     def release(self, pods: Iterable[Pending]) -> None:
         """Take back assumed Pods whose binding failed: they wait again."""
         for pod in pods:
-            known = self._assumed.pop(pod.uid, None)
-            if known is None:
+            waiter = self._assumed.pop(pod.uid, None)
+            if waiter is None:
                 continue
             self.columns.remove_pod(pod.uid)
             self._freed = True
-            if known.group is not None:
-                self._settled.get(known.group, set()).discard(pod.uid)
-            self._enter(known)
-            self._active.add(pod.uid)
+            if waiter.group is not None:
+                self._settled.get(waiter.group, set()).discard(pod.uid)
+            self._queue.enter(waiter)
 
     def discard(self, pod: Pending) -> None:
         """The Pod turned out to be gone."""
         self._forget(pod.uid)
 
     def _assume(self, uid: str) -> None:
-        known = self._waiting[uid]
-        self._leave(uid)
-        self._assumed[uid] = known
-        if known.group is not None:
-            self._settled.setdefault(known.group, set()).add(uid)
-
-    def _wake_for_room(self) -> None:
-        """Something was freed: activate the Pods of classes that fit now, and all gangs."""
-        if not self._freed:
-            return
-        self._freed = False
-        for uid, known in self._waiting.items():
-            if uid in self._active:
-                continue
-            if known.group is not None or self.evaluations.of(known.pending.pod_class).possible():
-                self._active.add(uid)
-
-    def _units(self) -> tuple[list[Unit], list[Waiting]]:
-        units: list[Unit] = []
-        waiting: list[Waiting] = []
-        seen: set[Group] = set()
-        for uid in self._active:
-            known = self._waiting[uid]
-            if known.group is None:
-                units.append(Unit((known.pending,)))
-            elif known.group not in seen:
-                seen.add(known.group)
-                for unit in self._group_units(known.group):
-                    if isinstance(unit, Unit):
-                        units.append(unit)
-                    else:
-                        waiting.append(unit)
-        return units, waiting
+        waiter = self._queue.leave(uid)
+        if waiter is None:
+            raise RuntimeError(f"placed a pod that does not wait (uid {uid})")
+        self._assumed[uid] = waiter
+        if waiter.group is not None:
+            self._settled.setdefault(waiter.group, set()).add(uid)
 
     def _group_units(self, group: Group) -> Iterable[Unit | Waiting]:
-        pending = [self._waiting[uid].pending for uid in self._groups.get(group, ())]
-        members = Members(pending, len(self._settled.get(group, ())))
+        members = Members(self._queue.members(group), len(self._settled.get(group, ())))
         return gangs.units(group, self._minimums.get(group), members)
-
-
-def _slice(units: list[Unit]) -> tuple[list[Unit], list[Unit]]:
-    """The units that are decided now (in order, at least one) and those that come next."""
-    if sum(len(unit.pods) for unit in units) <= SLICE:
-        return units, []
-    ordered = sorted(units, key=lambda unit: unit.rank)
-    size = 0
-    for number, unit in enumerate(ordered):
-        size += len(unit.pods)
-        if number and size > SLICE:
-            return ordered[:number], ordered[number:]
-    return ordered, []
