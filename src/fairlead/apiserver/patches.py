@@ -64,7 +64,7 @@ def patched(call: Call, kind: str, obj: Plain, body: Any) -> Plain:
         else:
             result = patch.strategic_merge(obj, body, call.served.structure)
     except patch.PatchError as problem:
-        raise _unpatchable(call, problem) from None
+        raise _unpatchable(problem) from None
     if not isinstance(result, dict):
         raise errors.bad_request("the patch does not leave an object")
     return result
@@ -99,10 +99,9 @@ def _invalid(field: str, reason: str, message: str) -> errors.StatusError:
     return errors.invalid("PatchOptions", "meta.k8s.io", "", [Cause(reason, message, field)])
 
 
-def _unpatchable(call: Call, problem: patch.PatchError) -> errors.StatusError:
+def _unpatchable(problem: patch.PatchError) -> errors.StatusError:
+    """400 for a patch that means nothing, 422 for one that does not fit (without details: kubectl shows the text)."""
     if problem.code == 400:
         return errors.bad_request(str(problem))
-    resource = call.served.resource
-    error = errors.invalid(resource.kind, resource.group, call.name, [])
-    error.message = f"the server rejected our request due to an error in our request: {problem}"
-    return error
+    text = f"the server rejected our request due to an error in our request: {problem}"
+    return errors.StatusError(problem.code, "RequestEntityTooLarge" if problem.code == 413 else "Invalid", text)

@@ -19,8 +19,8 @@ from fairlead.base import errors, timestamp
 from fairlead.base.errors import Cause
 from fairlead.store.mvcc import Delete, Entry, Mismatch, Put
 
-ATTEMPTS = 5
-"""How often a write that lost a race is tried again, where the client did not name a resourceVersion."""
+ATTEMPTS = 100
+"""How often a write that lost a race is tried again. (A client that named a resourceVersion gets its 409 at once.)"""
 
 Make = Callable[[Plain], Plain]
 
