@@ -45,7 +45,7 @@ def acknowledged(entries: Any, writes: Any) -> list[Any]:
 
 
 async def write(store: SqliteStore, number: int, chance: random.Random) -> None:
-    """Writes to keys of its own, sometimes several in a commit; those of one commit share their first byte pair."""
+    """Writes to keys of its own, sometimes several in a commit."""
     while True:
         keys = chance.sample(range(OWN_KEYS), chance.choice([1, 1, 1, 4]))
         writes: list[Write] = []
