@@ -38,14 +38,26 @@ def validate(spec: Obj, path: str) -> Iterator[Cause]:
 
 
 def generated(job: Obj, uid_label: str, name_label: str) -> Iterator[Cause]:
-    """The selector must choose this Job's Pods and nobody else's."""
-    meta, spec = job["metadata"], job["spec"]
-    labels = spec["template"].get("metadata", {}).get("labels", {})
+    """The labels that tell this Job's Pods from everybody else's."""
+    meta = job["metadata"]
+    labels = job["spec"]["template"].get("metadata", {}).get("labels", {})
     for label, value in ((uid_label, meta.get("uid")), (name_label, meta.get("name"))):
         if labels.get(label) != value:
-            detail = f"must be '{value}'"
-            yield causes.invalid(f"spec.template.metadata.labels[{label}]", labels.get(label, ""), detail)
-    if not selector.from_label_selector(spec.get("selector")).matches(labels):
+            yield causes.invalid(f"spec.template.metadata.labels[{label}]", labels.get(label, ""), f"must be '{value}'")
+
+
+def chosen(spec: Obj) -> Iterator[Cause]:
+    """The selector is there and chooses the Pods that the template makes."""
+    labels, wanted = spec["template"].get("metadata", {}).get("labels", {}), spec.get("selector")
+    if not wanted:
+        yield causes.required("spec.selector")
+        return
+    try:
+        fits = selector.from_label_selector(wanted).matches(labels)
+    except ValueError as wrong:
+        yield causes.invalid("spec.selector", wanted, str(wrong))
+        return
+    if not fits:
         yield causes.invalid("spec.template.metadata.labels", labels, "`selector` does not match template `labels`")
 
 

@@ -67,6 +67,7 @@ def rules(job: Obj) -> Iterator[Cause]:
     yield from jobrules.validate(spec, "spec")
     if not spec.get("manualSelector"):
         yield from jobrules.generated(job, UID, NAME)
+    yield from jobrules.chosen(spec)
 
 
 # --- updates -------------------------------------------------------------------------------------------------------
