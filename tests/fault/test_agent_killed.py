@@ -62,6 +62,11 @@ def runtime_at(state: Path) -> ProcessRuntime:
     return ProcessRuntime(str(state), limits.detect()[0], capabilities.detect_sandbox(str(state))[0])
 
 
+def log_of(runtime: ProcessRuntime, ref: Ref) -> str:
+    with open(runtime.log(ref)) as log:
+        return log.read()
+
+
 @pytest.fixture
 def uid(tmp_path: Path) -> str:
     """A Pod's, whose containers were started by a process that is dead now."""
@@ -83,8 +88,7 @@ async def test_containers_survive_and_are_adopted(tmp_path: Path, uid: str) -> N
     runtime.signal(Ref(uid, "lives", 0), signal.SIGTERM)
     await ends.count(3)
     assert {name: e.code for name, e in ends.all.items()} == {"short": 3, "lives": 6, "waits": 5}
-    with open(runtime.log(Ref(uid, "lives", 0))) as log:
-        assert log.read() == "ready\n"
+    assert log_of(runtime, Ref(uid, "lives", 0)) == "ready\n"
     runtime.close()
 
 

@@ -140,9 +140,8 @@ class PodMachine:
             return
         c.attempt, c.started = attempt, started
         c.phase = "running" if exit_ is None else "exited"
-        if exit_ is not None:
-            c.last = exit_
-            c.backoff.restore(attempt, exit_.finished)
+        c.backoff.restore(attempt, started if exit_ is None else exit_.finished)
+        c.last = exit_ or c.last
 
     def step(self, event: Event, now: float) -> list[Action]:
         """Take what happened, answer what to do. Facts about attempts that are not under way are ignored."""

@@ -10,7 +10,7 @@ import signal
 from collections.abc import Coroutine, Mapping
 from typing import Any, assert_never
 
-from fairlead.agent import environment, hosts, images, lifecycle, volumes
+from fairlead.agent import devices, environment, hosts, images, lifecycle, volumes
 from fairlead.agent.lifecycle import Exit
 from fairlead.agent.node import NodeParts
 from fairlead.agent.podmachine import PodMachine
@@ -23,6 +23,7 @@ from fairlead.machinery import quantity
 
 log = telemetry.logger("agent.pod")
 
+_LACKING = (environment.Missing, volumes.Refused, OSError, StatusError)
 _MESSAGE_BYTES = 2048
 """The most of a log that becomes a termination message, as upstream has it."""
 
@@ -134,7 +135,7 @@ class PodWorker:
     async def _prepare(self) -> None:
         try:
             await self.prepare()
-        except (environment.Missing, volumes.Refused, OSError, StatusError) as e:
+        except (*_LACKING, devices.Unavailable) as e:
             message = str(e)
             self.handle(lifecycle.PrepareFailed("ContainerCreating", message, _failure_event(e)))
         else:
@@ -163,7 +164,7 @@ class PodWorker:
             return
         try:
             await self.prepare()
-        except (environment.Missing, volumes.Refused, OSError, StatusError) as e:
+        except _LACKING as e:
             log.debug("volumes of pod=%s not refreshed: %s", self.pod.key, e)
 
     async def _tear_down(self) -> None:
