@@ -109,7 +109,6 @@ def main() -> None:
     grouped = figures[-1]
     one = in_fresh_folder(given.folder, lambda f: raw(f, given.writes, at_once=True))
     figures += [one, in_fresh_folder(given.folder, lambda f: loaded(f, given.writes))]
-    show(figures, each, one)
     columns = ("", "writes", "per second", "× each", "of one", "p50 ms", "p99 ms")
     machine.show("Durable writes", columns, [cells(figure, each, one) for figure in figures])
     machine.console.print(
