@@ -1,6 +1,9 @@
 """Pods decided per second by the pure cycle, over all nodes, without I/O.
 
-    python bench/scheduler_rate.py [--nodes 1000 5000] [--pods 5000]
+The floor beside it is what kube-scheduler's own performance tests demand of it *end to end* (with 10 % of the nodes
+looked at): the ratio says how little deciding costs here, not how much faster Pods start.
+
+python bench/scheduler_rate.py [--nodes 1000 5000] [--pods 5000]
 """
 
 from __future__ import annotations
@@ -64,7 +67,7 @@ def main() -> None:
     parser.add_argument("--pods", type=int, default=5000)
     args = parser.parse_args()
     floor = {"1 class": 270, "20 classes": 140}
-    print(f"{'nodes':>6} {'workload':<28} {'pods/s':>9} {'kube-scheduler floor':>21} {'ratio':>7}")
+    print(f"{'nodes':>6} {'workload':<28} {'pods/s':>9} {'upstream floor':>15} {'ratio':>7}")
     for nodes in args.nodes:
         made = {shapes: pods(args.pods, shapes) for shapes in (1, 20, 200)}
         gangs = [Unit(tuple(made[1][i : i + 500]), 500, f"g{i}") for i in range(0, args.pods, 500)]
@@ -78,7 +81,9 @@ def main() -> None:
         for name, (columns, units) in cases.items():
             found = rate(columns, units, sum(len(u.pods) for u in units))
             base = floor.get(name)
-            print(f"{nodes:>6} {name:<28} {found:>9,.0f} {base or '-':>21} {f'{found / base:.0f}x' if base else '-':>7}")
+            print(
+                f"{nodes:>6} {name:<28} {found:>9,.0f} {base or '-':>15} {f'{found / base:.0f}x' if base else '-':>7}"
+            )
 
 
 if __name__ == "__main__":

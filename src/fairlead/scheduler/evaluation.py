@@ -16,6 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from fairlead.scheduler.changelog import Rows
 from fairlead.scheduler.classes import PodClass
 from fairlead.scheduler.columns import EVERY, Amounts, Columns, Mask, Selection
 from fairlead.scheduler.plugin import Plugin, Scale
@@ -70,7 +71,7 @@ class Evaluation:
         shaped, used = columns.shape.since(self._shape_at), columns.usage.since(self._usage_at)
         if shaped is None or used is None or len(used) > max(32, self._size // 4):
             return None, EVERY
-        return shaped, used
+        return _narrow(shaped), _narrow(used)
 
     def _judge_shape(self, rows: Selection) -> None:
         mask = self._columns.alive[rows].copy()
@@ -147,6 +148,11 @@ class Evaluation:
             index = self._columns.resource(name)
             np.minimum(per_node, self._columns.free[index, rows] // wanted, out=per_node)
         return min(most, int(per_node.sum()))
+
+
+def _narrow(rows: Rows) -> Selection:
+    """One row as a slice: arrays are then viewed and not copied, and one changed row is what a placement leaves."""
+    return slice(int(rows[0]), int(rows[0]) + 1) if len(rows) == 1 else rows
 
 
 def draw(salt: NDArray[np.uint32], lot: int) -> NDArray[np.uint32]:

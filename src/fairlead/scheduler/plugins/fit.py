@@ -23,15 +23,17 @@ def _score(columns: Columns, pod_class: PodClass, rows: Selection) -> Amounts:
 
     The quotient is taken in float64: it is exact to the whole number for amounts below 10^13 (ten terabytes).
     """
-    points = np.zeros(len(columns.alive[rows]), np.int64)
-    weights = np.zeros(len(points), np.int64)
-    for index, wanted in zip((CPU, MEMORY), pod_class.footprint.weighed, strict=True):
-        capacity = columns.allocatable[index, rows]
-        left = capacity - columns.weighed[index, rows] - wanted
-        there = capacity > 0
-        points += np.where(there & (left > 0), left * 100 / np.maximum(capacity, 1), 0).astype(np.int64)
-        weights += there
-    return points // np.maximum(weights, 1)
+    (cpu, has_cpu), (memory, has_memory) = (
+        _left(columns.allocatable[index, rows], columns.weighed[index, rows] + wanted)
+        for index, wanted in zip((CPU, MEMORY), pod_class.footprint.weighed, strict=True)
+    )
+    return (cpu + memory) >> (has_cpu & has_memory)
+
+
+def _left(capacity: Amounts, used: Amounts) -> tuple[Amounts, Mask]:
+    """What is left as a part of 100, and whether the node has any at all."""
+    left = (capacity - used) * 100 / np.maximum(capacity, 1)
+    return np.maximum(left, 0.0).astype(np.int64), capacity > 0
 
 
 def _reasons(columns: Columns, pod_class: PodClass, rows: NDArray[np.intp]) -> dict[str, int]:
