@@ -47,9 +47,9 @@ def test_bodies_that_are_no_object(data):
 
 
 def test_yaml_is_read_as_kubernetes_reads_it():
-    text = b"on: yes\n1: 2026-01-01\ntime: 2026-01-01T00:00:00Z\nlist: [{null: ~}]\n"
+    text = b"on: yes\n2: 2026-01-01\ntime: 2026-01-01T00:00:00Z\nlist: [{null: ~}]\n"
     assert encoding.from_yaml(text) == {
-        "true": True, "1": "2026-01-01", "time": "2026-01-01T00:00:00Z", "list": [{"null": None}],
+        "true": True, "2": "2026-01-01", "time": "2026-01-01T00:00:00Z", "list": [{"null": None}],
     }  # fmt: skip
 
 
