@@ -28,7 +28,7 @@ _UNOWNED_METADATA: Final = frozenset((
     "name", "namespace", "creationTimestamp", "selfLink", "uid", "clusterName", "generation", "managedFields",
     "resourceVersion",
 ))  # fmt: skip
-_MANY_IGNORED: Final = "f:"
+_FIELD: Final = "f:"
 
 
 class Write(TypedDict):
@@ -86,7 +86,7 @@ def track_update(live: Plain | None, new: Plain, structure: Structure | None, **
     except ValueError:  # a list without its keys: validation's to refuse, not ours to trip over
         return _with_owners(new, owners)
     if ignored := write.get("ignored"):
-        changed = _without_ignored(changed, ignored)
+        changed, removed = _without_ignored(changed, ignored), _without_ignored(removed, ignored)
     who = managers.identify(
         write["manager"], managers.UPDATE, write["api_version"], write.get("subresource", "")
     )  # fmt: skip
@@ -154,7 +154,7 @@ def _split(obj: Plain) -> tuple[Plain, Plain]:
 
 
 def _without_ignored(fields: FieldSet, ignored: Collection[str]) -> FieldSet:
-    return {k: v for k, v in fields.items() if k.removeprefix(_MANY_IGNORED) not in ignored}
+    return {k: v for k, v in fields.items() if k.removeprefix(_FIELD) not in ignored}
 
 
 def _with_owners(obj: Plain, owners: Owners) -> Plain:
@@ -174,6 +174,8 @@ def apply(
 ) -> Plain:  # fmt: skip
     """The object after a server-side apply. Raises Conflicts (409), or StatusError for a bad configuration (400)."""
     _check(applied, write["api_version"])
+    if ignored := write.get("ignored"):
+        applied = {k: v for k, v in applied.items() if k not in ignored}
     try:
         return _apply(live, applied, structure, write)
     except Conflicts as conflicts:
@@ -205,7 +207,7 @@ def _apply(live: Plain | None, applied: Plain, structure: Structure | None, writ
     )  # fmt: skip
     last = owners.get(who)
     try:
-        mine = _owned(applied, structure, write.get("ignored") or ())
+        mine = _owned(applied, structure)
         result = merge.merged(_unmanaged(before), _unmanaged(applied), structure)
         owners[who] = Entry(write["api_version"], mine, last.time if last is not None else "")
         if last is not None and last.fields:
@@ -238,14 +240,14 @@ def _stamp(owners: Owners, who: Manager, last: Entry | None, now: str) -> None:
         owners[who] = last
 
 
-def _owned(applied: Plain, structure: Structure | None, ignored: Collection[str]) -> FieldSet:
+def _owned(applied: Plain, structure: Structure | None) -> FieldSet:
     """The fields that a configuration names, without those that nobody owns."""
     fields = typed.fields_of(_unmanaged(applied), structure)
     metadata = {k: v for k, v in fields.pop("f:metadata", {}).items() if k[2:] not in _UNOWNED_METADATA and k != SELF}
     fields = {k: v for k, v in fields.items() if k[2:] not in _UNOWNED}
     if metadata:
         fields["f:metadata"] = metadata
-    return _without_ignored(fields, ignored)
+    return fields
 
 
 def _unmanaged(obj: Plain) -> Plain:
@@ -292,7 +294,7 @@ def _left_by_client_side_apply(live: Plain | None, structure: Structure | None, 
         config = msgspec.json.decode(text)
         if not isinstance(config, dict) or config.get("apiVersion") != write["api_version"]:
             return set()
-        owned = _owned(config, structure, ())
+        owned = _owned(config, structure)
         changed, removed = _compare(config, live, structure)
     except (ValueError, msgspec.DecodeError):
         return set()

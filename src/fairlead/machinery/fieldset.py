@@ -27,12 +27,18 @@ _encode: Final = msgspec.json.encode
 
 def key_element(keys: dict[str, Any]) -> str:
     """The path element of a list's element: the values of its keys."""
-    return "k:" + _encode(keys if len(keys) == 1 else dict(sorted(keys.items()))).decode()
+    ordered = keys if len(keys) == 1 else dict(sorted(keys.items()))
+    return "k:" + _encode({k: _number(v) if type(v) is float else v for k, v in ordered.items()}).decode()
 
 
 def value_element(value: Any) -> str:
     """The path element of a set's element."""
-    return "v:" + _encode(value).decode()
+    return "v:" + _encode(_number(value) if type(value) is float else value).decode()
+
+
+def _number(value: float) -> float | int:
+    """2.0 as 2: a number has one spelling."""
+    return int(value) if value.is_integer() else value
 
 
 def is_member(node: FieldSet) -> bool:
@@ -127,10 +133,13 @@ def equal(a: FieldSet, b: FieldSet) -> bool:
 
 def canonical(a: FieldSet) -> FieldSet:
     """The one way to write a set: ordered, and without `.` in nodes that have nothing else."""
-    if not a:
-        return a
-    ordered = {k: canonical(a[k]) for k in sorted(a)}
-    return {k: MEMBER if len(v) == 1 and SELF in v else v for k, v in ordered.items()}
+    ordered: FieldSet = {}
+    for key in sorted(a):
+        node = a[key]
+        if node:
+            node = MEMBER if len(node) == 1 and SELF in node else canonical(node)
+        ordered[key] = node
+    return ordered
 
 
 def paths(a: FieldSet, prefix: str = "") -> Iterator[str]:

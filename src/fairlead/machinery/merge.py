@@ -17,7 +17,7 @@ from fairlead.machinery.typed import ABSENT, LEAF, MAP
 def merged(live: Any, config: Any, structure: Structure | None) -> Any:
     """The live value with the configuration's on top; ABSENT where the configuration unsets a field by null."""
     if config is None:
-        return None if structure is not None and structure.nullable else ABSENT
+        return _nulled(live, structure)
     kind = typed.shape(config, structure)
     if kind == LEAF:
         return config
@@ -25,6 +25,13 @@ def merged(live: Any, config: Any, structure: Structure | None) -> Any:
         return _merged_map(live if isinstance(live, dict) else {}, config, structure)
     assert structure is not None
     return _merged_list(live if isinstance(live, list) else [], config, structure)
+
+
+def _nulled(live: Any, structure: Structure | None) -> Any:
+    """What null makes of a live value: a granular map or keyed list stays as it is, anything else is unset."""
+    if isinstance(live, dict | list) and live and typed.shape(live, structure) != LEAF:
+        return live
+    return None if structure is not None and structure.nullable else ABSENT
 
 
 def _merged_map(live: dict[str, Any], config: dict[str, Any], structure: Structure | None) -> dict[str, Any]:

@@ -90,8 +90,11 @@ def everything(value: Any, structure: Structure | None) -> FieldSet:
     node: FieldSet = {SELF: MEMBER}
     if kind == MAP:
         for name, below in value.items():
-            inner = structure.property(name) if structure is not None else None
-            node["f:" + name] = everything(below, inner) if isinstance(below, dict | list) else MEMBER
+            if below and isinstance(below, (dict, list)):
+                inner = structure.property(name) if structure is not None else None
+                node["f:" + name] = everything(below, inner)
+            else:
+                node["f:" + name] = MEMBER
         return node
     assert structure is not None
     if structure.list_type == "set":
@@ -163,6 +166,9 @@ def compare(
         before = old.get(name, ABSENT)
         if before is value or (before == value and before is not ABSENT):
             continue
+        if not isinstance(value, (dict, list)) and not isinstance(before, (dict, list)):
+            changed["f:" + name] = MEMBER
+            continue
         inner = structure.property(name) if structure is not None else None
         held = always and name in ALWAYS
         if before is ABSENT and held and shape(value, inner) != LEAF:
@@ -185,9 +191,10 @@ def _compare_value(
     if before is ABSENT:
         changed[path] = everything(value, structure)
         return
+    before, value = _unnulled(before, value, structure), _unnulled(value, before, structure)
     kind = shape(value, structure)
     if kind != shape(before, structure):
-        _compare_shapes(item, structure, changed, removed)
+        _compare_shapes((path, before, value), structure, changed, removed)
         return
     if kind == LEAF:
         changed[path] = MEMBER
@@ -201,6 +208,11 @@ def _compare_value(
         changed[path] = more
     if less:
         removed[path] = less
+
+
+def _unnulled(value: Any, other: Any, structure: Structure | None) -> Any:
+    """Null next to a map or keyed list that holds something is an empty one."""
+    return type(other)() if value is None and other and shape(other, structure) != LEAF else value
 
 
 def _compare_shapes(

@@ -339,6 +339,32 @@ def test_nulls_in_a_configuration_unset():
     assert after["data"] == {"b": "2"}
 
 
+def test_null_next_to_a_map_is_an_empty_map():
+    live = ssa(None, deployment(strategy={"type": "x"}), DEPLOYMENT, "one", "apps/v1")
+    live = put(live, deployment(strategy={"type": "x", "rollingUpdate": None}) | {"metadata": live["metadata"]},
+               DEPLOYMENT, "two", "apps/v1")  # fmt: skip
+    after = ssa(live, deployment(strategy=None), DEPLOYMENT, "one", "apps/v1")
+    assert after["spec"]["strategy"] == {"rollingUpdate": None}
+    filled = deployment(strategy={"rollingUpdate": {"maxSurge": "1"}}) | {"metadata": after["metadata"]}
+    filled = put(after, filled, DEPLOYMENT, "three", "apps/v1")
+    assert owners(filled)["three"] == {"f:spec": {"f:strategy": {"f:rollingUpdate": {"f:maxSurge": {}}}}}
+
+
+def test_an_emptied_map_stays_while_somebody_owns_it():
+    live = put(None, config_map({"a": "1"}), manager="one")
+    live = ssa(live, config_map({"b": "2"}), manager="two")
+    live = put(live, {**live, "data": {"b": "2"}}, manager="one")
+    assert ssa(live, config_map({}), manager="two")["data"] == {}
+
+
+def test_an_apply_of_ignored_fields_is_no_conflict():
+    live = put(None, {"metadata": {"name": "p"}, "status": {"phase": "Running"}}, POD, "agent", subresource="status")
+    config = {"apiVersion": "v1", "metadata": {"name": "p"}, "status": {"phase": "Failed"}}
+    assert ssa(live, config, POD, "me", ignored=("status",))["status"] == {"phase": "Running"}
+    with pytest.raises(apply.Conflicts, match=r"subresource \"status\" using v1: \.status\.phase"):
+        ssa(live, config, POD, "me")
+
+
 def test_ignored_fields_are_never_owned():
     config = {"apiVersion": "v1", "spec": {"nodeName": "n"}, "status": {"phase": "Running"}}
     made = ssa(None, config, POD, ignored={"status"})

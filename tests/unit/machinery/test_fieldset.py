@@ -57,6 +57,7 @@ def test_paths_as_texts():
 def test_elements_are_compact_json_in_the_order_of_their_keys():
     assert fieldset.key_element({"protocol": "TCP", "port": 80}) == 'k:{"port":80,"protocol":"TCP"}'
     assert fieldset.value_element("ü") == 'v:"ü"'
+    assert fieldset.key_element({"a": 2.0, "b": 2.5}) == 'k:{"a":2,"b":2.5}'
 
 
 def test_a_written_set_is_brought_to_its_one_spelling():
