@@ -223,7 +223,7 @@ def failure(status: int, headers: Mapping[str, str], body: bytes) -> StatusError
 def decode(resource: Resource[T], body: bytes) -> T:
     """An object. Raises StatusError where it does not fit the view."""
     try:
-        return _complete(resource, _decoder(resource).decode(body))
+        return _seen(resource, _decoder(resource).decode(body))
     except msgspec.DecodeError as error:
         raise _misfit(resource, error) from error
 
@@ -234,10 +234,7 @@ def page(resource: Resource[T], body: bytes) -> Listing[T]:
         found = _page_decoder(resource).decode(body)
     except msgspec.DecodeError as error:
         raise _misfit(resource, error) from error
-    items = [_complete(resource, item) for item in found.items or ()]
-    if resource.view is dict:
-        for item in items:
-            _strip(item)
+    items = [_seen(resource, item) for item in found.items or ()]
     about = found.metadata
     return Listing(items, about.resourceVersion, about.continues, about.remainingItemCount)
 
@@ -249,9 +246,7 @@ def event(resource: Resource[T], line: bytes) -> WatchEvent[T]:
         if found.type == "BOOKMARK":
             return WatchEvent("BOOKMARK", None, _revision(found.object))
         if found.type in ("ADDED", "MODIFIED", "DELETED"):
-            obj = _complete(resource, _decoder(resource).decode(found.object))
-            if resource.view is dict:
-                _strip(obj)
+            obj = _seen(resource, _decoder(resource).decode(found.object))
             return WatchEvent(cast(Any, found.type), obj, _revision_of(obj, found.object))
     except msgspec.DecodeError as error:
         raise _misfit(resource, error) from error
@@ -304,17 +299,18 @@ def _page_decoder_of(view: Any) -> msgspec.json.Decoder[_Page[Any]]:
     return msgspec.json.Decoder(_Page[view])
 
 
-def _complete(resource: Resource[T], obj: Any) -> T:
+def _seen(resource: Resource[T], obj: Any) -> T:
+    """The object with its type and, like every view, without managedFields."""
     if isinstance(obj, Object):
         if not obj.kind:
             obj = msgspec.structs.replace(obj, **_type(resource))
-    elif isinstance(obj, dict) and "kind" not in obj:
-        obj = {**_type(resource), **obj}
+    elif isinstance(obj, dict):
+        if "kind" not in obj:
+            obj = {**_type(resource), **obj}
+        metadata = obj.get("metadata")
+        if isinstance(metadata, dict):
+            metadata.pop("managedFields", None)
     return cast(T, obj)
-
-
-def _strip(obj: Any) -> None:
-    obj.get("metadata", {}).pop("managedFields", None)
 
 
 def _revision_of(obj: Any, raw: msgspec.Raw) -> str:
