@@ -86,9 +86,9 @@ def decide(candidate: Candidate, observed: Observed, now: float, wall: float) ->
 
 
 def release(lease: Lease, wall: float) -> Take:
-    """Let go of a Lease, so that the next candidate need not wait."""
+    """Let go of a Lease, so that the next candidate need not wait. A holder may be absent, but not empty."""
     now = timestamp.micro(wall)
-    spec = {"holderIdentity": "", "leaseDurationSeconds": 1, "renewTime": now, "acquireTime": now}
+    spec = {"holderIdentity": None, "leaseDurationSeconds": 1, "renewTime": now, "acquireTime": now}
     return Take(spec, lease.metadata.resourceVersion)
 
 
