@@ -258,6 +258,19 @@ def waiting_for(pod: Pod) -> str:
     return waiting.reason if waiting else ""
 
 
+async def test_a_container_may_say_why_it_ends(machine: Machine) -> None:
+    if not machine.agent or not machine.agent.capabilities.sandbox.mount:
+        pytest.skip("this machine allows no mount namespaces, so there is no /dev/termination-log")
+    script = "echo because > /dev/termination-log; echo x > /dev/null; head -c1 /dev/urandom > /dev/shm/x; exit 1"
+    await machine.create(builders.pod("speaks").restart("Never").command("sh", "-c", script))
+    pod = await machine.see("speaks", in_phase("Failed"))
+    ended = pod.status.containerStatuses[0].state.terminated
+    assert ended is not None
+    assert (ended.exitCode, ended.message) == (1, "because\n")
+    assert await machine.log("speaks") == ""
+    assert "termination-log" not in os.listdir("/dev")
+
+
 async def test_substitution_is_an_event(machine: Machine) -> None:
     await machine.create(builders.pod("says").image("pytorch/pytorch:2").restart("Never").command("true"))
     await machine.see("says", in_phase("Succeeded"))

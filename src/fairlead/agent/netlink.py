@@ -18,7 +18,7 @@ from collections.abc import Iterator
 
 _NEWLINK, _DELLINK, _NEWADDR, _NEWROUTE = 16, 17, 20, 24
 _REQUEST, _ACK, _EXCL, _CREATE = 1, 4, 0x200, 0x400
-_IFNAME, _MASTER, _LINKINFO, _NET_NS_FD = 3, 10, 18, 28
+_IFNAME, _MTU, _MASTER, _LINKINFO, _NET_NS_FD = 3, 4, 10, 18, 28
 _INFO_KIND, _INFO_DATA, _VETH_PEER = 1, 2, 1
 _UP = 1
 _CLONE_NEWNET = 0x40000000
@@ -72,14 +72,16 @@ def add_bridge(name: str) -> None:
         _request(_NEWLINK, _CREATE | _EXCL, _link(flags=_UP) + _text(_IFNAME, name) + info)
 
 
-def add_pair(name: str, bridge: str, peer: str, namespace: str) -> None:
+def add_pair(name: str, bridge: str, peer: str, namespace: str, mtu: int) -> None:
     """Make a pair of virtual interfaces: `name` here, up and on the bridge; `peer` in the namespace's file."""
     fd = os.open(namespace, os.O_RDONLY)
     try:
-        other = _attribute(_VETH_PEER, _link() + _text(_IFNAME, peer) + _attribute(_NET_NS_FD, struct.pack("i", fd)))
+        size = _attribute(_MTU, struct.pack("I", mtu))
+        there = _text(_IFNAME, peer) + size + _attribute(_NET_NS_FD, struct.pack("i", fd))
+        other = _attribute(_VETH_PEER, _link() + there)
         info = _attribute(_LINKINFO, _text(_INFO_KIND, "veth") + _attribute(_INFO_DATA, other))
         master = _attribute(_MASTER, struct.pack("i", index(bridge)))
-        _request(_NEWLINK, _CREATE | _EXCL, _link(flags=_UP) + _text(_IFNAME, name) + master + info)
+        _request(_NEWLINK, _CREATE | _EXCL, _link(flags=_UP) + _text(_IFNAME, name) + size + master + info)
     finally:
         os.close(fd)
 

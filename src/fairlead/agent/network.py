@@ -18,13 +18,12 @@ import ipaddress
 import os
 import shutil
 import socket
-import subprocess
 from collections.abc import Iterable
 from typing import Protocol
 
 import msgspec
 
-from fairlead.agent import netlink
+from fairlead.agent import netlink, translation
 from fairlead.base import telemetry
 
 log = telemetry.logger("agent.network")
@@ -150,12 +149,13 @@ class Namespaces:
         self._network = self._choose(digest)
         self.gateway = str(self._network[1])
         self._book = _Book(state, self._network, ())
+        self._mtu = _host_mtu()
         os.makedirs(NAMESPACES, exist_ok=True)
         netlink.add_bridge(self.bridge)
         netlink.add_address(self.bridge, self.gateway, self._network.prefixlen)
-        self.outwards = _masquerade(self.bridge, str(self._network))
+        self.outwards = translation.enable(self.bridge, self._network)
         self.detail = f"bridge {self.bridge}, {self._network}; " + (
-            f"outwards by {self.outwards}" if self.outwards else "no way outwards: install nftables or iptables"
+            f"outwards by {self.outwards}" if self.outwards else "no way outwards: this kernel translates no addresses"
         )
 
     def _choose(self, digest: bytes) -> ipaddress.IPv4Network:
@@ -197,7 +197,7 @@ class Namespaces:
     def _make(self, a: Attachment) -> None:
         self._unmake(a)
         netlink.create_namespace(a.namespace)
-        netlink.add_pair(a.link, self.bridge, "eth0", a.namespace)
+        netlink.add_pair(a.link, self.bridge, "eth0", a.namespace, self._mtu)
         with netlink.inside(a.namespace):
             netlink.add_address("eth0", a.ip, self._network.prefixlen)
             if self.outwards:
@@ -218,7 +218,7 @@ class Namespaces:
     def close(self) -> None:
         if not self._book.attached:
             netlink.remove_link(self.bridge)
-            _unmasquerade(self.bridge, str(self._network))
+            translation.disable(self.bridge, self._network)
 
 
 def choose(mode: str, state: str) -> tuple[Network, str]:
@@ -254,6 +254,15 @@ def _digest(state: str) -> bytes:
     return hashlib.blake2s(os.path.abspath(state).encode(), digest_size=8).digest()
 
 
+def _host_mtu() -> int:
+    """The largest packet on the host's way outwards, so that what Pods send is never too large for it."""
+    with open("/proc/net/route") as f:
+        fields = [line.split() for line in f.read().splitlines()[1:]]
+    device = next((name for name, destination, *_ in fields if destination == "00000000"), "lo")
+    with open(f"/sys/class/net/{device}/mtu") as f:
+        return min(int(f.read()), 65535)
+
+
 def _routes() -> list[ipaddress.IPv4Network]:
     """The networks that the host has routes to, the default aside."""
     found = []
@@ -264,42 +273,3 @@ def _routes() -> list[ipaddress.IPv4Network]:
             if bits:
                 found.append(ipaddress.IPv4Network((address, bits.bit_count())))
     return found
-
-
-# --- the way outwards ----------------------------------------------------------------------------------------------
-
-
-def _masquerade(bridge: str, network: str) -> str:
-    """Have the host translate what Pods send outwards. Answers the tool that does it; empty without one."""
-    for tool, commands in _translations(bridge, network):
-        if shutil.which(tool) is None:
-            continue
-        try:
-            for command in commands:
-                subprocess.run(command, check=True, capture_output=True, timeout=5)
-            with open("/proc/sys/net/ipv4/ip_forward", "w") as f:
-                f.write("1")
-        except (OSError, subprocess.SubprocessError) as e:
-            log.warning("no way outwards by %s: %s", tool, e)
-            continue
-        return tool
-    return ""
-
-
-def _translations(bridge: str, network: str) -> list[tuple[str, list[list[str]]]]:
-    rule = ["-s", network, "!", "-o", bridge, "-j", "MASQUERADE"]
-    hook = "{ type nat hook postrouting priority 100 ; }"
-    nft = f"add table ip {bridge}; flush table ip {bridge}; add chain ip {bridge} post {hook}; "
-    nft += f'add rule ip {bridge} post ip saddr {network} oifname != "{bridge}" masquerade'
-    return [
-        ("nft", [["nft", nft]]),
-        ("iptables", [["sh", "-c", 'iptables -t nat -C POSTROUTING "$@" || iptables -t nat -A POSTROUTING "$@"', "sh",
-                       *rule]]),
-    ]  # fmt: skip
-
-
-def _unmasquerade(bridge: str, network: str) -> None:
-    rule = ["-s", network, "!", "-o", bridge, "-j", "MASQUERADE"]
-    for command in (["nft", f"delete table ip {bridge}"], ["iptables", "-t", "nat", "-D", "POSTROUTING", *rule]):
-        if shutil.which(command[0]) is not None:
-            subprocess.run(command, capture_output=True, timeout=5, check=False)

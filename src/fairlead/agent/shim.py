@@ -50,7 +50,23 @@ MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVA
 MNT_DETACH = 2
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 SIGKILL, SIGPIPE, SIGXFSZ = 9, 13, 25
-ENOENT = 2
+CONSOLES = (
+    "tty0",
+    "tty1",
+    "tty2",
+    "tty3",
+    "tty4",
+    "tty5",
+    "tty6",
+    "tty7",
+    "tty8",
+    "tty9",
+    "ttyS",
+    "vcs",
+    "loop",
+    "ram",
+)
+"""Device files that no container has, and that would cost a mount each where /dev is built anew."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -207,6 +223,8 @@ class View:
         # The directory that holds the scratch goes first, before there is much in it to be bound along.
         for entry in sorted(os.scandir(source), key=lambda e: not self.scratch.startswith(e.path + "/")):
             point = target + "/" + entry.name
+            if source.endswith("/lower") and entry.name.startswith(CONSOLES):
+                continue
             if entry.is_symlink():
                 os.symlink(os.readlink(entry.path), point)
                 continue
@@ -253,6 +271,8 @@ class View:
         mount(point, stage + "/lower", flags=MS_BIND | MS_REC)
         below = [p[len(point) :] for p in submounts(point)]
         try:
+            if directory == "/dev":
+                raise Refused("device files do not open on an overlay in a user namespace")
             mount("overlay", point, "overlay", 0, f"lowerdir={stage}/lower,upperdir={stage}/upper,workdir={stage}/work")
         except Refused:
             mount("tmpfs", point, "tmpfs", 0, "mode=755")

@@ -6,6 +6,7 @@ It owns no policy: each action becomes a call on the runtime, the network or the
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from collections.abc import Coroutine, Mapping
 from typing import Any, assert_never
@@ -24,8 +25,9 @@ from fairlead.machinery import quantity
 log = telemetry.logger("agent.pod")
 
 _LACKING = (environment.Missing, volumes.Refused, OSError, StatusError)
-_MESSAGE_BYTES = 2048
-"""The most of a log that becomes a termination message, as upstream has it."""
+_MESSAGE_PATH = "/dev/termination-log"
+_MESSAGE_BYTES, _LOG_BYTES = 4096, 2048
+"""The most of a message, or of a log in its place, as upstream has it."""
 
 
 class PodWorker:
@@ -115,15 +117,12 @@ class PodWorker:
         self.handle(lifecycle.ContainerExited(ref.container, ref.attempt, exit_))
 
     def _last_words(self, ref: Ref, how: Exited) -> str:
+        """The termination message: what the container wrote for it, or the end of its log if it asked for that."""
         c = self.machine.find(ref.container)
-        if c is None or c.spec.terminationMessagePolicy != "FallbackToLogsOnError" or how.code == 0:
-            return ""
-        try:
-            with open(self.node.runtime.log(ref), "rb") as f:
-                f.seek(max(0, f.seek(0, 2) - _MESSAGE_BYTES))
-                return f.read().decode("utf-8", "replace")
-        except OSError:
-            return ""
+        written = _end_of(self._message_file(ref), _MESSAGE_BYTES)
+        if written or c is None or how.code == 0 or c.spec.terminationMessagePolicy != "FallbackToLogsOnError":
+            return written
+        return _end_of(self.node.runtime.log(ref), _LOG_BYTES)
 
     # --- preparing and releasing
 
@@ -223,7 +222,7 @@ class PodWorker:
             raise StartError("CreateContainerError", f'container "{container.name}" has no command, and image '
                              f'"{container.image}" brings none to this node: set `command`, or a command for it in '
                              "the node's image table")  # fmt: skip
-        mounts = self._mounts(container, values)
+        mounts = self._mounts(container, ref, values)
         if not self.node.sandboxed:
             values, mounts = self._without_mounts(values, mounts), ()
         network = "" if self.pod.spec.hostNetwork else self.node.network.attach(self.uid).namespace
@@ -252,8 +251,20 @@ class PodWorker:
         base.update(self.node.devices.environment(self.uid, container.name))
         return base
 
-    def _mounts(self, container: Container, values: Mapping[str, str]) -> tuple[Mount, ...]:
-        mounts = volumes.mounts(self.node.pods, self.pod, container, values)
+    def _message_file(self, ref: Ref) -> str:
+        return os.path.join(self.node.pods, self.uid, "messages", f"{ref.container}.{ref.attempt}")
+
+    def _message_mount(self, container: Container, ref: Ref) -> Mount:
+        """The file in which a container may say why it ends."""
+        path = self._message_file(ref)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        fd = os.open(path, os.O_CREAT | os.O_WRONLY)
+        os.fchmod(fd, 0o666)
+        os.close(fd)
+        return Mount(container.terminationMessagePath or _MESSAGE_PATH, path)
+
+    def _mounts(self, container: Container, ref: Ref, values: Mapping[str, str]) -> tuple[Mount, ...]:
+        mounts = (*volumes.mounts(self.node.pods, self.pod, container, values), self._message_mount(container, ref))
         if any(m.target == "/etc/hosts" for m in mounts) or self.pod.spec.hostNetwork:
             return mounts
         return (*mounts, Mount("/etc/hosts", self.node.names.file(self.pod)))
@@ -270,6 +281,15 @@ class PodWorker:
         """Stop acting. What runs keeps running."""
         for task in (*self._tasks, *([self._wake] if self._wake else [])):
             task.cancel()
+
+
+def _end_of(path: str, size: int) -> str:
+    try:
+        with open(path, "rb") as f:
+            f.seek(max(0, f.seek(0, os.SEEK_END) - size))
+            return f.read().decode("utf-8", "replace")
+    except OSError:
+        return ""
 
 
 def _failure_event(error: Exception) -> str:
