@@ -155,8 +155,9 @@ class Backlog:
         uid = pod.metadata.uid
         self._queue.leave(uid)
         self._assumed.pop(uid, None)
-        if self.columns.node_of(uid) != pod.spec.nodeName:
-            self.columns.add_pod(uid, pod.spec.nodeName, self.classes.of(pod).footprint)
+        known = self.columns.node_of(uid) is not None
+        if self.columns.add_pod(uid, pod.spec.nodeName, self.classes.of(pod).footprint) and known:
+            self._freed = True  # resized in place, or bound elsewhere than was assumed
 
     def _take_pending(self, pod: Pod, group: Group | None) -> None:
         uid = pod.metadata.uid

@@ -235,8 +235,10 @@ class Columns:
 
     # --- Pods ------------------------------------------------------------------------------------------------------
 
-    def add_pod(self, uid: str, node: str, footprint: Footprint) -> None:
-        """Count a Pod on a node. A Pod that is counted already is moved there."""
+    def add_pod(self, uid: str, node: str, footprint: Footprint) -> bool:
+        """Count a Pod on a node. One that is counted already is moved, or resized. False when nothing changed."""
+        if self._pods.get(uid) == (node, footprint):
+            return False
         self._log(uid)
         self._remove(uid)
         self._pods[uid] = _Placed(node, footprint)
@@ -245,6 +247,7 @@ class Columns:
         if row is not None:
             self._count(row, footprint, 1)
             self.usage.add(row)
+        return True
 
     def remove_pod(self, uid: str) -> bool:
         """No longer count a Pod. False when it was not counted."""

@@ -26,6 +26,8 @@ log = telemetry.logger("scheduler")
 
 SOURCE = "default-scheduler"
 MANAGER = "fairlead-scheduler"
+PATIENCE = 1.0
+"""How long a gang may wait for its members, in seconds, before that is told: most are whole within moments."""
 AS_STATUS = WriteOptions(manager=MANAGER, subresource="status")
 AS_SCHEDULER = WriteOptions(manager=MANAGER)
 
@@ -47,25 +49,27 @@ class Herald:
         self._recorder = Recorder(SOURCE)
         self._words: dict[str, _Word] = {}
         self._said: dict[str, Condition] = {}
-        self._waiting = asyncio.Event()
+        self._later: dict[str, _Word] = {}
+        self._waiting, self._ripening = asyncio.Event(), asyncio.Event()
 
-    def refuse(self, pod: Pod, message: str) -> None:
-        """The Pod cannot be placed now."""
+    def refuse(self, pod: Pod, message: str, *, patient: bool = False) -> None:
+        """The Pod cannot be placed now. `patient`: tell it only if nothing else is to be told soon."""
         condition = Condition("PodScheduled", "False", "Unschedulable", message)
-        self._note(_Word(PODS, pod, ("Warning", "FailedScheduling", message), condition))
+        self._note(_Word(PODS, pod, ("Warning", "FailedScheduling", message), condition), patient)
 
     def hold(self, pod: Pod, message: str) -> None:
         """The Pod is not to be placed yet; that is no failure, so there is no event."""
         self._note(_Word(PODS, pod, None, Condition("PodScheduled", "False", "SchedulingGated", message)))
 
-    def group(self, group: PodGroup, reason: str, message: str) -> None:
+    def group(self, group: PodGroup, reason: str, message: str, *, patient: bool = False) -> None:
         """How a group fares: `Scheduled`, or why not."""
         truth = "True" if reason == "Scheduled" else "False"
-        self._note(_Word(POD_GROUPS, group, None, Condition("PodGroupScheduled", truth, reason, message)))
+        self._note(_Word(POD_GROUPS, group, None, Condition("PodGroupScheduled", truth, reason, message)), patient)
 
     def assigned(self, pod: Pod, node: str) -> None:
         """The Pod was bound."""
         self._said.pop(pod.metadata.uid, None)
+        self._later.pop(pod.metadata.uid, None)
         event = ("Normal", "Scheduled", f"Successfully assigned {pod.key} to {node}")
         self._words[pod.metadata.uid] = _Word(PODS, pod, event)
         self._waiting.set()
@@ -73,9 +77,15 @@ class Herald:
     def forget(self, uid: str) -> None:
         """The Pod is gone."""
         self._said.pop(uid, None)
+        self._later.pop(uid, None)
 
-    def _note(self, word: _Word) -> None:
+    def _note(self, word: _Word, patient: bool = False) -> None:
         uid, condition = word.about.metadata.uid, word.condition
+        if patient:
+            self._later[uid] = word
+            self._ripening.set()
+            return
+        self._later.pop(uid, None)
         if condition is None or self._said.get(uid) == condition:
             return
         self._said[uid] = condition
@@ -87,6 +97,22 @@ class Herald:
 
     async def run(self) -> None:
         """Write until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._ripen())
+            tasks.create_task(self._write())
+
+    async def _ripen(self) -> None:
+        """Tell what was to be told patiently and is still so."""
+        while True:
+            await self._ripening.wait()
+            self._ripening.clear()
+            unripe = dict(self._later)
+            await self._clock.sleep(PATIENCE)
+            for uid, word in unripe.items():
+                if self._later.get(uid) is word:
+                    self._note(word)
+
+    async def _write(self) -> None:
         while True:
             await self._waiting.wait()
             self._waiting.clear()

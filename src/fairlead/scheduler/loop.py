@@ -138,8 +138,8 @@ class Scheduler:
             self._to_bind.put_nowait(placed)
         self._refuse(outcome.decisions)
         for waiting in outcome.waiting:
-            self._tell(waiting.pods, waiting.message)
-            self._tell_group(waiting.pods, "Unschedulable", waiting.message)
+            self._tell(waiting.pods, waiting.message, patient=True)
+            self._tell_group(waiting.pods, "Unschedulable", waiting.message, patient=True)
 
     def _refuse(self, decisions: Decisions) -> None:
         for refusal in decisions.refused:
@@ -147,13 +147,13 @@ class Scheduler:
             if refusal.unit.group and refusal.pods == refusal.unit.pods:
                 self._tell_group(refusal.pods, "Unschedulable", refusal.message)
 
-    def _tell(self, pods: Sequence[Pending], message: str) -> None:
+    def _tell(self, pods: Sequence[Pending], message: str, *, patient: bool = False) -> None:
         for pending in pods:
             pod = self._current(pending)
             if pod is not None:
-                self._herald.refuse(pod, message)
+                self._herald.refuse(pod, message, patient=patient)
 
-    def _tell_group(self, pods: Sequence[Pending], reason: str, message: str = "") -> None:
+    def _tell_group(self, pods: Sequence[Pending], reason: str, message: str = "", *, patient: bool = False) -> None:
         """Set the condition of a native PodGroup; the other forms of gangs have none."""
         pod = self._current(pods[0])
         group = gangs.group_of(pod) if pod is not None else None
@@ -161,7 +161,7 @@ class Scheduler:
             return
         found = self._native.cache.get(group.key)
         if found is not None:
-            self._herald.group(found, reason, message)
+            self._herald.group(found, reason, message, patient=patient)
 
     def _current(self, pending: Pending) -> Pod | None:
         """The Pod as last watched; None when it is gone."""

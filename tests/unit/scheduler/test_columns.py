@@ -52,6 +52,15 @@ def test_a_moved_pod_is_counted_once() -> None:
     assert (free(columns, "a")["cpu"], free(columns, "b")["cpu"]) == (4000, 3000)
 
 
+def test_a_pod_may_be_resized() -> None:
+    columns = Columns()
+    columns.put_node(node("a"))
+    assert columns.add_pod("u", "a", ONE_CPU)
+    assert not columns.add_pod("u", "a", ONE_CPU)
+    assert columns.add_pod("u", "a", Footprint((("cpu", 500), ("pods", 1))))
+    assert free(columns, "a")["cpu"] == 3500
+
+
 def test_a_heartbeat_is_no_change() -> None:
     columns = Columns()
     assert columns.put_node(node("a"))

@@ -79,3 +79,5 @@ async def test_a_native_gang_and_its_condition() -> None:
             assert (condition.type, condition.status) == ("PodGroupScheduled", "True" if number == 2 else "False")
         nodes = [(await cluster.get(core.PODS, f"rank-{number}")).spec.nodeName for number in range(3)]
         assert all(nodes)
+        first = [e.message for e in await cluster.list(core.EVENTS, "default") if e.involvedObject.name == "rank-0"]
+        assert 'pod group "train" needs 3 pods at once; 1 exists so far' in first
