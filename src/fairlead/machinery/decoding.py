@@ -282,7 +282,8 @@ _SCALARS: dict[tuple[str, str], Step] = {
 }  # fmt: skip
 _EXACT: dict[Step, type] = {_string: str, _boolean: bool, _untyped_scalar: str}
 _ZEROS: dict[Step, Callable[[], Any]] = {
-    _string: str, _boolean: bool, _integer: int, _number: int, _struct: dict, _quantity: lambda: "0",
+    _string: str, _boolean: bool, _integer: int, _number: int, _struct: dict, _map: dict, _list: list,
+    _base64: str, _quantity: lambda: "0",
 }  # fmt: skip
 
 

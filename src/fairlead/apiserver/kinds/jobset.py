@@ -12,7 +12,7 @@ from typing import Any
 
 from fairlead.api import jobset
 from fairlead.apiserver.kinds import jobrules, naming
-from fairlead.apiserver.kinds.ways import Obj, Ways, spec_of
+from fairlead.apiserver.kinds.ways import Obj, Ways, part, parts, spec_of
 from fairlead.base.errors import Cause
 from fairlead.machinery import causes
 
@@ -28,23 +28,23 @@ _MUTABLE_META = ("labels", "annotations")
 
 def default(js: Obj) -> None:
     """What upstream's defaulting webhook fills in."""
-    spec = js.setdefault("spec", {})
+    spec = spec_of(js)
     spec.setdefault("successPolicy", {"operator": "All"})
     spec.setdefault("startupPolicy", {"startupPolicyOrder": "AnyOrder"})
-    network = spec.setdefault("network", {})
+    spec.setdefault("network", {})
+    network = part(spec, "network")
     network.setdefault("enableDNSHostnames", True)
     network.setdefault("publishNotReadyAddresses", True)
-    for replicated in spec.get("replicatedJobs") or ():
-        job = replicated.get("template", {}).get("spec")
-        if isinstance(job, dict):
-            job.setdefault("completionMode", "Indexed")
-            pod = job.get("template", {}).get("spec")
-            if isinstance(pod, dict) and not pod.get("restartPolicy"):
-                pod["restartPolicy"] = "OnFailure"
-    for index, rule in enumerate(spec.get("failurePolicy", {}).get("rules") or ()):
+    for replicated in parts(spec, "replicatedJobs"):
+        job = part(part(replicated, "template"), "spec")
+        job.setdefault("completionMode", "Indexed")
+        pod = part(part(job, "template"), "spec")
+        if not pod.get("restartPolicy"):
+            pod["restartPolicy"] = "OnFailure"
+    for index, rule in enumerate(parts(part(spec, "failurePolicy"), "rules")):
         if not rule.get("name"):
             rule["name"] = f"failurePolicyRule{index}"
-    for policy in spec.get("volumeClaimPolicies") or ():
+    for policy in parts(spec, "volumeClaimPolicies"):
         policy.setdefault("retentionPolicy", {"whenDeleted": "Delete"})
 
 

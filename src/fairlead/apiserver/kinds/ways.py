@@ -147,5 +147,16 @@ def carry(new: Obj, old: Obj, key: str) -> None:
 
 def spec_of(obj: Obj) -> Obj:
     """The spec, {} when there is none."""
-    found = obj.get("spec")
+    return part(obj, "spec")
+
+
+def part(obj: Obj, key: str) -> Obj:
+    """An object below, {} when it is not there or is none: defaults run before types are checked."""
+    found = obj.get(key)
     return found if isinstance(found, dict) else {}
+
+
+def parts(obj: Obj, key: str) -> list[Obj]:
+    """The objects of a list below; what is none is left out."""
+    found = obj.get(key)
+    return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
