@@ -9,7 +9,8 @@ It holds acknowledged writes only; the store publishes a group to it once the gr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from heapq import merge
 from itertools import islice
 from typing import NamedTuple
 
@@ -59,16 +60,20 @@ class WatchCache:
         """See `Store.list`."""
         if revision:
             self._require_kept(revision)
-            undone = self._undone(prefix, revision)
-            if undone:
-                return self._list_then(prefix, limit, after, revision, undone)
-        live, low, high = self._live, *_bounds(prefix, after)
-        keys = live.irange(low, high, inclusive=(low != after, False))
-        shown = [live[key] for key in (islice(keys, limit) if limit else keys)]
+        undone = self._undone(prefix, revision) if revision else {}
+        live, (low, high) = self._live, _bounds(prefix, after)
+        keys: Iterator[str] = live.irange(low, high, inclusive=(low != after, False))
+        if undone:
+            # Every page is made anew, so a page costs what it shows and what was undone, not the whole range.
+            undone = {k: before for k, before in undone.items() if k > after}
+            back = sorted(k for k, before in undone.items() if before is not None)
+            keys = merge((k for k in keys if k not in undone), back)
+        shown = [undone.get(k) or live[k] for k in (islice(keys, limit) if limit else keys)]
         more = 0
         if limit and len(shown) == limit:
-            end = live.bisect_left(high) if high is not None else len(live)
-            more = end - live.bisect_right(shown[-1].key)
+            start = live.bisect_right(after) if low == after else live.bisect_left(low) if low else 0
+            there = (live.bisect_left(high) if high is not None else len(live)) - start
+            more = there + sum((before is not None) - (k in live) for k, before in undone.items()) - limit
         return Page(shown, revision or self.revision, more)
 
     def watch(self, prefix: str, after: int) -> Subscription:
@@ -122,14 +127,6 @@ class WatchCache:
             if change.event.key.startswith(prefix):
                 then.setdefault(change.event.key, change.before)
         return then
-
-    def _list_then(self, prefix: str, limit: int, after: str, revision: int, undone: dict[str, Entry | None]) -> Page:
-        low, high = _bounds(prefix, after)
-        keys = {k for k in self._live.irange(low, high, inclusive=(True, False)) if k not in undone}
-        keys.update(k for k, entry in undone.items() if entry is not None)
-        found = sorted(k for k in keys if k > after)
-        shown = found[:limit] if limit else found
-        return Page([undone.get(k) or self._live[k] for k in shown], revision, len(found) - len(shown))
 
 
 def _size(change: Change) -> int:
