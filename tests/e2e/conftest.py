@@ -17,7 +17,10 @@ MINORS = (29, 33)
 @pytest.fixture(scope="session")
 def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
     """A running `fairlead up --fake-gpus 4`, shared: each test has a namespace or names of its own."""
-    with planes.started(tmp_path_factory.mktemp("plane") / "state", "--fake-gpus", "4") as up:
+    folder = tmp_path_factory.mktemp("plane")
+    config = folder / "config.yaml"
+    config.write_text("cpus: 16\n")  # what fits must not depend on the machine
+    with planes.started(folder / "state", "--fake-gpus", "4", "--config", str(config)) as up:
         yield up
 
 

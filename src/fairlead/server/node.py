@@ -10,6 +10,7 @@ import fairlead
 from fairlead import controllers
 from fairlead.agent import capabilities
 from fairlead.agent.agent import Agent
+from fairlead.agent.capabilities import Capabilities
 from fairlead.agent.settings import Settings as AgentSettings
 from fairlead.base.clock import SYSTEM
 from fairlead.client.node import NodeConnection
@@ -34,9 +35,13 @@ class Agents:
         return self._known.get(node)
 
 
-def agent(told: Settings, client: Client, agents: Agents, url: str) -> Agent:
-    """The agent of this machine, known to the API server."""
-    host, _, port = url.removeprefix("https://").rpartition(":")
+def detect(told: Settings) -> Capabilities:
+    """What this machine allows."""
+    return capabilities.detect(str(told.directory), network_mode=told.network, sandbox=told.sandbox)
+
+
+def agent(told: Settings, client: Client, agents: Agents, found: Capabilities, port: int) -> Agent:
+    """The agent of this machine, known to the API server, which Pods reach at their gateway."""
     extra = told.configuration
     settings = AgentSettings(
         state=str(told.directory),
@@ -48,11 +53,10 @@ def agent(told: Settings, client: Client, agents: Agents, url: str) -> Agent:
         memory=extra.memory,
         images=extra.images,
         environment={**os.environ, **extra.environment},
-        api_host=host,
-        api_port=int(port),
+        api_host=found.network.gateway,
+        api_port=port,
         version=fairlead.__version__,
     )
-    found = capabilities.detect(settings.state, network_mode=told.network, sandbox=told.sandbox)
     made = Agent(client, settings, SYSTEM, found)
     agents.add(settings.node, made)
     return made

@@ -13,23 +13,15 @@ import os
 import signal
 import ssl
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import uvloop
 import yaml
 from aiohttp import web
 
-from fairlead.api.apiextensions import CRDS
 from fairlead.apiserver import app as http
-from fairlead.apiserver import auth, bootstrap, certs, discovery, health, identity, jwt, openapi, rbac, special
-from fairlead.apiserver import catalog as kinds
-from fairlead.apiserver.admission.chain import Chain
-from fairlead.apiserver.chance import SystemChance
-from fairlead.apiserver.crds import Definitions
-from fairlead.apiserver.local import LocalClient
-from fairlead.apiserver.reviews import Reviews
-from fairlead.apiserver.state import Api
+from fairlead.apiserver import assembly, auth, certs
 from fairlead.base import telemetry
 from fairlead.base.clock import SYSTEM
 from fairlead.sdk import home
@@ -70,69 +62,56 @@ class _Process:
 
     def __init__(self, told: Settings, place: home.Home, store: SqliteStore) -> None:
         self.told, self.place, self.store = told, place, store
-        self.catalog = kinds.with_builtins()
-        self.api = Api(store, self.catalog, SYSTEM, SystemChance(), Chain())
-        self.definitions = Definitions(self.api)
-        self.client = LocalClient(self.api, identity.LOCAL)
-        self.agents = node.Agents()
         self._stop = asyncio.Event()
         self._stop_pods = False
         self._tasks: list[asyncio.Task[None]] = []
+        self._runners: list[web.ServerRunner] = []
 
     async def serve(self, ready: Callable[[], None]) -> None:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self._stop.set)
         loop.add_signal_handler(signal.SIGINT, self._stop.set)
         loop.add_signal_handler(signal.SIGUSR1, self._end_pods)
-        self.api.hooks[CRDS.gvr] = self.definitions
-        self.definitions.start()
-        await bootstrap.fill(self.api)
-        await contents.fill(self.client)
-        certificates = certs.ensure(self.place.path / "pki", now=SYSTEM.now())
+        found = node.detect(self.told)
+        certificates = certs.ensure(self.place.path / "pki", now=SYSTEM.now(), hosts=[found.network.gateway])
         tokens = auth.ensure_tokens(self.place.path / "pki" / "tokens.csv")
-        accounts = jwt.Tokens(certificates.signing_key.read_bytes(), self._exists)
-        server = self._app(auth.Authenticator(tokens, accounts), accounts)
-        runner = await self._listen(server, certs.server_context(certificates))
-        url = f"https://127.0.0.1:{http.bound_port(runner)}"
+        agents = node.Agents()
+        wiring = assembly.Settings(tokens, certificates.signing_key.read_bytes(), agents)
+        server = assembly.assemble(self.store, wiring)
+        await server.start()
+        client = server.client()
+        await contents.fill(client)
+        port = await self._listen(server.app, certs.server_context(certificates), found.network.gateway)
+        url = f"https://127.0.0.1:{port}"
         self._write_kubeconfig(auth.kubeconfig(url, certificates.ca_pem, auth.token_of(tokens, auth.ADMIN.name)))
-        agent = node.agent(self.told, self.client, self.agents, url)
+        agent = node.agent(self.told, client, agents, found, port)
         self._watch_over("agent", agent.run())
-        for name, work in node.brains(self.client):
+        for name, work in node.brains(client):
             self._watch_over(name, work)
         _settle_memory()
         self.place.note(home.Running(os.getpid(), url, SYSTEM.now(), home.ticks(os.getpid())))
-        self._announce(url, agent.capabilities.summary())
+        self._announce(url, found.summary())
         ready()
         try:
             await self._stop.wait()
         finally:
-            await self._shut(server, runner, agent.stop(keep_pods=not self._stop_pods))
+            await agent.stop(keep_pods=not self._stop_pods)
+            await self._shut(server)
 
-    def _app(self, authenticator: auth.Authenticator, accounts: jwt.Tokens) -> http.App:
-        authorizer = rbac.Authorizer()
-        documents = (discovery.Discovery(self.catalog), openapi.OpenAPI(self.catalog))
-        answers = (
-            health.Health(),
-            special.PodLogs(self.api, self.agents),
-            special.AccountTokens(self.api, accounts),
-            special.Questions(self.api, Reviews(authenticator, authorizer)),
-            special.LegacyBindings(self.api),
-        )
-        return http.App(self.api, authenticator, authorizer, documents=documents, special=answers)
-
-    async def _listen(self, server: http.App, context: ssl.SSLContext) -> web.ServerRunner:
+    async def _listen(self, app: http.App, context: ssl.SSLContext, gateway: str) -> int:
+        """Serve on loopback, and where Pods with a network of their own reach this machine. Answers the port."""
         candidates = settings.ports(self.told, settings.last_port(self.place.kubeconfig))
-        for port in candidates:
+        for wished in candidates:
             try:
-                return await http.serve(server, port, context)
+                self._runners.append(await http.serve(app, wished, context))
+                break
             except OSError as error:
-                if error.errno != errno.EADDRINUSE or port == candidates[-1]:
+                if error.errno != errno.EADDRINUSE or wished == candidates[-1]:
                     raise StartError(str(error.strerror or error)) from error
-        raise AssertionError("there is always a port to try")
-
-    def _exists(self, plural: str, namespace: str, name: str, uid: str) -> bool:
-        entry = self.store.get(f"/registry/core/{plural}/{namespace}/{name}")
-        return entry is not None and f'"uid":"{uid}"'.encode() in entry.value
+        port = http.bound_port(self._runners[0])
+        if gateway != "127.0.0.1":
+            self._runners.append(await http.serve(app, port, context, host=gateway))
+        return port
 
     def _write_kubeconfig(self, config: dict[str, Any]) -> None:
         text = yaml.safe_dump(config, sort_keys=False)
@@ -159,14 +138,13 @@ class _Process:
         self._stop_pods = True
         self._stop.set()
 
-    async def _shut(self, server: http.App, runner: web.ServerRunner, agent_ends: Awaitable[None]) -> None:
-        await agent_ends
+    async def _shut(self, server: assembly.Server) -> None:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await server.close()
-        await runner.cleanup()
-        await self.definitions.close()
+        for runner in self._runners:
+            await runner.cleanup()
         await self.store.close()
         self.place.forget()
 

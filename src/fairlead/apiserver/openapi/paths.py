@@ -23,12 +23,9 @@ _SELECT: Final = {
     "continue": "The token of the page before.", "fieldSelector": "Selects objects by fields.",
     "labelSelector": "Selects objects by labels.", "resourceVersion": "The revision to start from.",
 }  # fmt: skip
-_PATCHES: Final = (
-    "application/apply-patch+yaml",
-    "application/json-patch+json",
-    "application/merge-patch+json",
-    "application/strategic-merge-patch+json",
-)
+_PATCHES: Final = ("application/apply-patch+yaml", "application/json-patch+json", "application/merge-patch+json")
+_STRATEGIC: Final = "application/strategic-merge-patch+json"
+"""Built-in kinds only: kubectl sends what is listed, and custom kinds answer it with 415."""
 _VERBS: Final = {
     "create": ("post", "post"), "delete": ("delete", "delete"), "deletecollection": ("delete", "deletecollection"),
     "get": ("get", "get"), "list": ("get", "list"), "patch": ("patch", "patch"), "update": ("put", "put"),
@@ -59,6 +56,10 @@ def of_kind(served: Served) -> dict[str, Path]:
     for sub in inventory.of(served):
         path = f"{one}/{sub.name}"
         found[path] = _path(path, sub.verbs, _gvk(sub.group, sub.version, sub.kind), (_sub_schema(sub, served), ""))
+    if served.crd is None:
+        for item in found.values():
+            if "patch" in item:
+                item["patch"]["requestBody"]["content"] |= _content((_STRATEGIC,), f"{schemas.META}.Patch")
     return found
 
 
