@@ -48,7 +48,7 @@ def validate(structure: Structure, obj: dict[str, Any], old: dict[str, Any] | No
     return found or rules.broken(structure, obj, old)
 
 
-def _values(structure: Structure, obj: dict[str, Any]) -> Found:
+def _values(structure: Node, obj: dict[str, Any]) -> Found:
     """Everything but the rules."""
     found: Found = []
     _check(structure, obj, None, found)

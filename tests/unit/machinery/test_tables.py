@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from fairlead.api import builtin, jobset, trainer
@@ -9,8 +11,8 @@ from fairlead.machinery import tables
 
 
 @pytest.mark.parametrize("resource", builtin.RESOURCES, ids=lambda r: r.kind)
-def test_every_built_in_kind_and_its_list_has_a_definition(resource: object) -> None:
-    name = resource.schema  # type: ignore[attr-defined]
+def test_every_built_in_kind_and_its_list_has_a_definition(resource: Any) -> None:
+    name = resource.schema
     assert "metadata" in tables.definition(name)["properties"]
     assert "items" in tables.definition(name + "List")["properties"]
 
