@@ -81,6 +81,10 @@ def value(text, variables=VARIABLES):
         ("[1, 1, 2].distinct()", [1, 2]), ("[1, 2, 3].slice(1, 2)", [2]), ("[[1], 2].flatten()", [1, 2]),
         ("sets.contains([1, 2], [2])", True), ("sets.equivalent([1, 2], [2, 1, 1])", True),
         ("sets.intersects([1], [2])", False), ("math.greatest(1, 3, 2)", 3), ("math.least([2, 1])", 1),
+        ("lists.range(3)", [0, 1, 2]), ("[2, 1].sort()", [1, 2]), ("[1, 2].last().value()", 2),
+        ("['a', ?optional.none(), ?self.?s]", ["a", "hello"]), ("{?'k': self.?zz, 'l': 1}", {"l": 1}),
+        ("{'a': 1}.transformMapEntry(k, v, {k + '2': v})", {"a2": 1}),
+        ("type(duration('1s')) == google.protobuf.Duration", True), ("type(ip('::1')) == net.IP", True),
         # Kubernetes
         ("isIP('10.0.0.1')", True), ("isIP('10.0.0.256')", False), ("ip('::1').family()", 6),
         ("ip('::1').isLoopback()", True),

@@ -5,14 +5,16 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any, Final
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, quote, unquote_plus, urlsplit
 
 from fairlead.machinery import quantity, selector
 from fairlead.machinery.cel.library import Function
-from fairlead.machinery.cel.values import NONE, CelError, Optional
+from fairlead.machinery.cel.values import NONE, CelError, Duration, Optional
 from fairlead.machinery.quantity import Quantity
 
+_ZERO_TIME: Final = datetime(1, 1, 1, tzinfo=UTC)
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -108,7 +110,7 @@ def _url(text: str) -> SplitResult:
         int(parts.port or 0)  # reading it checks it
     except ValueError as e:
         raise CelError(f"URL parse error during conversion from string: {e}") from None
-    if not (parts.scheme or text.startswith("/")) or re.search(r"[\x00-\x20\x7f]", text):
+    if not (parts.scheme or text.startswith("/")) or re.search(r"[\x00-\x1f\x7f]", text):
         raise CelError(f"URL parse error during conversion from string: invalid URI for request: {text!r}")
     return parts
 
@@ -117,7 +119,7 @@ def _query(url: SplitResult) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for pair in filter(None, url.query.split("&")):
         name, _, value = pair.partition("=")
-        found.setdefault(name, []).append(value)
+        found.setdefault(unquote_plus(name), []).append(unquote_plus(value))
     return found
 
 
@@ -129,7 +131,7 @@ _FORMATS: Final[dict[str, tuple[str, int]]] = {
     "dns1123Subdomain": (rf"{_LABEL}(\.{_LABEL})*", 253),
     "dns1035Label": (r"[a-z]([-a-z0-9]*[a-z0-9])?", 63),
     "dns1123LabelPrefix": (r"[a-z0-9]([-a-z0-9]*[a-z0-9])?-?", 63),
-    "dns1123SubdomainPrefix": (rf"{_LABEL}(\.{_LABEL})*[-.]?", 253),
+    "dns1123SubdomainPrefix": (rf"{_LABEL}(\.{_LABEL})*(\.?-|\.)?", 253),
     "dns1035LabelPrefix": (r"[a-z]([-a-z0-9]*[a-z0-9])?-?", 63),
     "uuid": (r"[0-9a-fA-F]{8}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{12}", 40),
     "byte": (r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?", 10**9),
@@ -179,7 +181,8 @@ def _value(optional: Optional) -> Any:
 
 
 def _of_non_zero(value: Any) -> Optional:
-    return Optional(True, value) if value else NONE
+    zero = not value.nanos if isinstance(value, Duration) else not value or value == _ZERO_TIME
+    return NONE if zero else Optional(True, value)
 
 
 def _attribute(name: str) -> Function:
@@ -215,7 +218,7 @@ METHODS: Final[dict[str, Function]] = {
     "getScheme": _attribute("scheme"), "getHost": Function(lambda u: u.netloc.rpartition("@")[2], 0, 0),
     "getHostname": Function(lambda u: u.hostname or "", 0, 0),
     "getPort": Function(lambda u: "" if u.port is None else str(u.port), 0, 0),
-    "getEscapedPath": _attribute("path"), "getQuery": Function(_query, 0, 0),
+    "getEscapedPath": Function(lambda u: quote(u.path, safe="/%:@!$&'()*+,;=~"), 0, 0), "getQuery": Function(_query, 0, 0),
     "validate": Function(lambda f, text: f.validate(text), 1, 1),
     "hasValue": _attribute("present"), "value": Function(_value, 0, 0),
 }  # fmt: skip

@@ -15,8 +15,10 @@ from zoneinfo import ZoneInfo
 
 from fairlead.machinery import regex
 from fairlead.machinery.cel import values
-from fairlead.machinery.cel.values import CelError, Duration, Type, no_overload
+from fairlead.machinery.cel.values import NONE, CelError, Duration, Optional, Type, no_overload
 from fairlead.machinery.quantity import Quantity
+
+_LONGEST_RANGE: Final = 100_000
 
 
 class Function(NamedTuple):
@@ -280,6 +282,22 @@ def _slice(items: list[Any], start: int, end: int) -> list[Any]:
     return items[start:end]
 
 
+def _sorted(items: list[Any]) -> list[Any]:
+    if items:
+        _extreme(False)(items)  # refuses what has no order
+    return sorted(items)
+
+
+def _range(count: int) -> list[int]:
+    if count > _LONGEST_RANGE:
+        raise CelError(f"lists.range: {count} is more than {_LONGEST_RANGE}")
+    return list(range(count))
+
+
+def _end(items: list[Any], at: int) -> Optional:
+    return Optional(True, items[at]) if items else NONE
+
+
 def _flatten(items: list[Any], depth: int = 1) -> list[Any]:
     flat = [e for item in items for e in (item if isinstance(item, list) else [item])]
     return flat if depth <= 1 or not any(isinstance(e, list) for e in flat) else _flatten(flat, depth - 1)
@@ -357,7 +375,7 @@ FUNCTIONS: Final[dict[str, Function]] = {
     "double": Function(_double, 1, 1), "string": Function(_string, 1, 1), "bool": Function(_bool, 1, 1),
     "bytes": Function(lambda v: v if isinstance(v, bytes) else v.encode(), 1, 1), "dyn": Function(lambda v: v, 1, 1),
     "duration": Function(_duration, 1, 1), "timestamp": Function(_timestamp, 1, 1), "type": Function(_type, 1, 1),
-    "matches": Function(_matches, 2, 2),
+    "matches": Function(_matches, 2, 2), "lists.range": Function(_range, 1, 1),
     "math.greatest": Function(_extreme_of(True), 1, 99), "math.least": Function(_extreme_of(False), 1, 99),
     "sets.contains": Function(_sets("contains"), 2, 2), "sets.intersects": Function(_sets("intersects"), 2, 2),
     "sets.equivalent": Function(_sets("equivalent"), 2, 2),
@@ -375,7 +393,9 @@ METHODS: Final[dict[str, Function]] = {
     "find": Function(lambda t, p: next(iter(_find_all(t, p, 1)), ""), 1, 1), "findAll": Function(_find_all, 1, 2),
     "isSorted": Function(_is_sorted, 0, 0), "sum": Function(_sum_of, 0, 0),
     "min": Function(_extreme(False), 0, 0), "max": Function(_extreme(True), 0, 0),
-    "distinct": Function(_distinct, 0, 0), "slice": Function(_slice, 2, 2), "flatten": Function(_flatten, 0, 1),
+    "distinct": Function(_distinct, 0, 0), "slice": Function(_slice, 2, 2), "sort": Function(_sorted, 0, 0),
+    "first": Function(lambda v: _end(v, 0), 0, 0), "last": Function(lambda v: _end(v, -1), 0, 0),
+    "flatten": Function(_flatten, 0, 1),
     **{name: Function(_clock(name), 0, 1) for name in (
         "getFullYear", "getMonth", "getDate", "getDayOfMonth", "getDayOfWeek", "getDayOfYear", "getHours",
         "getMinutes", "getSeconds", "getMilliseconds",

@@ -142,6 +142,28 @@ def _transform_map(compiler: Compiling, call: Call, target: Node) -> Closure:
     }  # fmt: skip
 
 
+def _transform_entry(compiler: Compiling, call: Call, target: Node) -> Closure:
+    """`transformMapEntry(k, v, [condition,] {key: value})`: each element gives entries of its own."""
+    over = compiler.compile(target)
+    body, condition, slots = _transformed(compiler, _names(call, 2), call.arguments[2:])
+
+    def run(f: Frame) -> dict[Any, Any]:
+        found: dict[Any, Any] = {}
+        for _ in _visit(f, over(f), slots):
+            if condition is not None and not _truth(condition(f)):
+                continue
+            made = body(f)
+            if not isinstance(made, dict):
+                raise no_overload(call.function, made)
+            for key, value in made.items():
+                if key in found:
+                    raise CelError(f"insert failed: key '{key}' already exists")
+                found[key] = value
+        return found
+
+    return run
+
+
 def _transformed(
     compiler: Compiling, names: list[str], rest: Sequence[Node]
 ) -> tuple[Closure, Closure | None, list[int]]:
@@ -206,6 +228,7 @@ _Macro = Callable[[Compiling, Call, Node], Closure]
 _MACROS: Final[dict[str, tuple[_Macro, tuple[int, ...]]]] = {
     **dict.fromkeys(("all", "exists", "exists_one", "existsOne"), (_quantified, (2, 3))),
     "filter": (_filter, (2,)), "map": (_map, (2, 3)), "transformList": (_map, (3, 4)),
-    "transformMap": (_transform_map, (3, 4)), "sortBy": (_sort_by, (2,)),
+    "transformMap": (_transform_map, (3, 4)), "transformMapEntry": (_transform_entry, (3, 4)),
+    "sortBy": (_sort_by, (2,)),
     **dict.fromkeys(("optMap", "optFlatMap"), (_opt_map, (2,))),
 }  # fmt: skip

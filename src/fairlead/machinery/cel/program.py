@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
-from fairlead.machinery.cel import kubernetes, library, macros, operators, syntax
+from fairlead.machinery.cel import kubernetes, library, macros, operators, syntax, values
 from fairlead.machinery.cel.frame import BUDGET, VARIABLES, Closure, Frame
 from fairlead.machinery.cel.library import Function
 from fairlead.machinery.cel.values import NONE, TYPES, CelError, Optional
@@ -81,12 +81,10 @@ class Compiler:
                 return self._call(node)
             case syntax.Operation(operator, operands):
                 return operators.compiled(operator, operands, [self.compile(o) for o in operands])
-            case syntax.Items(items):
-                parts = [self.compile(i) for i in items]
-                return lambda f: [p(f) for p in parts]
-            case syntax.Entries(entries):
-                pairs = [(self.compile(k), self.compile(v)) for k, v in entries]
-                return lambda f: {_key(k(f)): v(f) for k, v in pairs}
+            case syntax.Items(items, optional):
+                return _list([self.compile(i) for i in items], optional)
+            case syntax.Entries(entries, optional):
+                return _map([(self.compile(k), self.compile(v)) for k, v in entries], optional)
 
     def bound(self, names: Collection[str], body: syntax.Node) -> tuple[Closure, list[int]]:
         """A macro's body, and the slots of the variables that the macro binds for it."""
@@ -126,6 +124,9 @@ class Compiler:
         return read
 
     def _select(self, node: syntax.Select) -> Closure:
+        if (name := _dotted(node)) in values.NAMED_TYPES and not self.is_bound(name.partition(".")[0]):
+            kind = values.Type(name)
+            return lambda _: kind
         operand, field = self.compile(node.operand), node.field
         if node.optional:
             return lambda f: _optional(operand(f), field)
@@ -172,6 +173,14 @@ class Compiler:
         return _called(name, found.call, arguments)
 
 
+def _dotted(node: syntax.Node) -> str:
+    """The name that selections from a name spell; "" for anything else."""
+    if isinstance(node, syntax.Name):
+        return node.name
+    inner = _dotted(node.operand) if isinstance(node, syntax.Select) and not node.optional else ""
+    return f"{inner}.{node.field}" if inner and isinstance(node, syntax.Select) else ""
+
+
 def undeclared(name: str) -> CelError:
     return CelError(f"undeclared reference to '{name}' (in container '')")
 
@@ -205,6 +214,46 @@ def _lazy(name: str, target: Closure, other: Closure) -> Closure:
         return value.value if name == "orValue" else value
 
     return run
+
+
+def _list(parts: list[Closure], optional: frozenset[int]) -> Closure:
+    if not optional:
+        return lambda f: [p(f) for p in parts]
+
+    def run(f: Frame) -> list[Any]:
+        found: list[Any] = []
+        for at, part in enumerate(parts):
+            value = part(f)
+            if at not in optional:
+                found.append(value)
+            elif _given(value).present:
+                found.append(value.value)
+        return found
+
+    return run
+
+
+def _map(pairs: list[tuple[Closure, Closure]], optional: frozenset[int]) -> Closure:
+    if not optional:
+        return lambda f: {_key(k(f)): v(f) for k, v in pairs}
+
+    def run(f: Frame) -> dict[Any, Any]:
+        found: dict[Any, Any] = {}
+        for at, (key, part) in enumerate(pairs):
+            value = part(f)
+            if at not in optional:
+                found[_key(key(f))] = value
+            elif _given(value).present:
+                found[_key(key(f))] = value.value
+        return found
+
+    return run
+
+
+def _given(value: Any) -> Optional:
+    if isinstance(value, Optional):
+        return value
+    raise values.no_overload("optional entry", value)
 
 
 def _key(key: Any) -> Any:

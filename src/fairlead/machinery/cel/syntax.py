@@ -61,11 +61,17 @@ class Operation(NamedTuple):
 
 
 class Items(NamedTuple):
+    """A list; `optional` are the places of `?element`s, which are left out where they are missing."""
+
     items: tuple[Node, ...]
+    optional: frozenset[int] = frozenset()
 
 
 class Entries(NamedTuple):
+    """A map; `optional` are the places of `?key: value` entries."""
+
     entries: tuple[tuple[Node, Node], ...]
+    optional: frozenset[int] = frozenset()
 
 
 Node = Literal | Name | Select | Index | Call | Operation | Items | Entries
@@ -194,7 +200,7 @@ class _Parser:
                 self.expect(")")
                 return node
             case "[":
-                return Items(self._arguments("]"))
+                return self._items()
             case "{":
                 return self._entries()
         raise CelError(f"Syntax error: unexpected '{token.value}' (position {token.at})")
@@ -215,13 +221,28 @@ class _Parser:
                 break
         return tuple(found)
 
+    def _items(self) -> Node:
+        found: list[Node] = []
+        optional: set[int] = set()
+        while not self._accept("]"):
+            if self._accept("?"):
+                optional.add(len(found))
+            found.append(self.expression())
+            if not self._accept(","):
+                self.expect("]")
+                break
+        return Items(tuple(found), frozenset(optional))
+
     def _entries(self) -> Node:
         found: list[tuple[Node, Node]] = []
+        optional: set[int] = set()
         while not self._accept("}"):
+            if self._accept("?"):
+                optional.add(len(found))
             key = self.expression()
             self.expect(":")
             found.append((key, self.expression()))
             if not self._accept(","):
                 self.expect("}")
                 break
-        return Entries(tuple(found))
+        return Entries(tuple(found), frozenset(optional))

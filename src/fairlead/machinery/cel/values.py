@@ -100,8 +100,20 @@ _TYPE_OF: Final[dict[type, str]] = {
 }  # fmt: skip
 
 
+NAMED_TYPES: Final = frozenset((
+    "google.protobuf.Duration", "google.protobuf.Timestamp", "net.IP", "net.CIDR", "kubernetes.URL",
+    "kubernetes.Quantity",
+))  # fmt: skip
+"""Types whose names have dots, so that the parser takes them for selections."""
+_LIBRARY_TYPES: Final = {
+    "IPv4Address": "net.IP", "IPv6Address": "net.IP", "IPv4Interface": "net.CIDR", "IPv6Interface": "net.CIDR",
+    "SplitResult": "kubernetes.URL",
+}  # fmt: skip
+
+
 def type_name(value: Any) -> str:
-    return _TYPE_OF.get(type(value), type(value).__name__)
+    name = type(value).__name__
+    return _TYPE_OF.get(type(value)) or _LIBRARY_TYPES.get(name, name)
 
 
 def no_overload(what: str, *operands: Any) -> CelError:
