@@ -218,7 +218,8 @@ METHODS: Final[dict[str, Function]] = {
     "getScheme": _attribute("scheme"), "getHost": Function(lambda u: u.netloc.rpartition("@")[2], 0, 0),
     "getHostname": Function(lambda u: u.hostname or "", 0, 0),
     "getPort": Function(lambda u: "" if u.port is None else str(u.port), 0, 0),
-    "getEscapedPath": Function(lambda u: quote(u.path, safe="/%:@!$&'()*+,;=~"), 0, 0), "getQuery": Function(_query, 0, 0),
+    "getEscapedPath": Function(lambda u: quote(u.path, safe="/%:@!$&'()*+,;=~"), 0, 0),
+    "getQuery": Function(_query, 0, 0),
     "validate": Function(lambda f, text: f.validate(text), 1, 1),
     "hasValue": _attribute("present"), "value": Function(_value, 0, 0),
 }  # fmt: skip
