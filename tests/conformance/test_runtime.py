@@ -60,10 +60,22 @@ class Renamed:
     def create(self, name: str, wanted: limits.Limits) -> limits.Group:
         return self._inner.create(f"{self._prefix}-{os.getpid()}-{name}", wanted)
 
-    def remove(self, group: limits.Group) -> None:
-        self._inner.remove(group)
+    def remove(self, group: limits.Group) -> bool:
+        return self._inner.remove(group)
 
 
 @pytest.mark.parametrize("check", runtime.CHECKS, ids=runtime.name)
 async def test_conforms(check: runtime.Check, bench: runtime.Bench) -> None:
     await check(bench)
+
+
+async def test_what_was_never_started_is_no_attempt(bench: runtime.Bench) -> None:
+    """The agent died between making the directory and starting the command."""
+    ref = await bench.start("true")
+    await bench.end(ref)
+    directory = Path(bench.runtime.log(ref)).parent
+    for name in ("started.json", "exit.json"):
+        (directory / name).unlink()
+    bench.reopen()
+    assert list(bench.found) == []
+    assert list(bench.runtime.attempts("pod", "main")) == []

@@ -9,6 +9,7 @@ A group is named by the container's attempt; the shim puts the command into it, 
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping
 from typing import Protocol
@@ -44,8 +45,8 @@ class Limiter(Protocol):
     def create(self, name: str, limits: Limits) -> Group:
         """A new, empty group. Raises OSError when the kernel refuses."""
 
-    def remove(self, group: Group) -> None:
-        """Take an empty group away."""
+    def remove(self, group: Group) -> bool:
+        """Take an empty group away; False while its last processes are being buried."""
 
 
 def _write(path: str, text: str) -> None:
@@ -53,12 +54,11 @@ def _write(path: str, text: str) -> None:
         f.write(text)
 
 
-def _remove(group: Group) -> None:
+def _remove(group: Group) -> bool:
     for directory in group.directories:
-        try:
+        with contextlib.suppress(OSError):
             os.rmdir(directory)
-        except OSError:
-            continue  # Gone already, or its last process is being buried; the next start of the agent sweeps.
+    return not any(os.path.exists(d) for d in group.directories)
 
 
 def shares(milli: int) -> int:
@@ -105,8 +105,8 @@ class CgroupV1:
             directories=tuple(wanted.values()),
         )
 
-    def remove(self, group: Group) -> None:
-        _remove(group)
+    def remove(self, group: Group) -> bool:
+        return _remove(group)
 
 
 class CgroupV2:
@@ -137,8 +137,8 @@ class CgroupV2:
             directories=(directory,),
         )
 
-    def remove(self, group: Group) -> None:
-        _remove(group)
+    def remove(self, group: Group) -> bool:
+        return _remove(group)
 
 
 class Rlimits:
@@ -150,8 +150,8 @@ class Rlimits:
     def create(self, name: str, limits: Limits) -> Group:
         return Group(rlimits={} if limits.pids is None else {"NPROC": limits.pids})
 
-    def remove(self, group: Group) -> None:
-        return None
+    def remove(self, group: Group) -> bool:
+        return True
 
 
 # --- detection -----------------------------------------------------------------------------------------------------

@@ -1,8 +1,7 @@
 """The shim: starts one container, waits for it, and writes down how it ended. It outlives the agent.
 
-It is a single file that needs only the standard library, because it is run as `python -I -S -E` (site packages and the
-environment stay out, a start costs milliseconds) and because a running shim must not care about an upgrade of Fairlead.
-What it imports is chosen by cost: no `json`, no `signal`, no `subprocess`.
+It is a single file of the standard library alone, run as `python -I -S -E`: a start costs milliseconds (imports are
+chosen by cost: no `json`, no `signal`, no `subprocess`), and a running shim does not care about an upgrade of Fairlead.
 
     agent --spec on stdin--> shim (host namespaces) --fork--> init (pid 1 of the container) --fork--> the command
           <--started, or an error, on stdout--
@@ -41,31 +40,14 @@ if TYPE_CHECKING:  # Importing typing for its own flag would cost milliseconds.
 
     Order = dict[str, Any]
 
-CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = (
-    0x20000, 0x4000000, 0x10000000, 0x20000000, 0x40000000,
-)  # fmt: skip
+CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = (1 << bit for bit in (17, 26, 28, 29, 30))
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = (
-    1, 2, 4, 8, 32, 4096, 16384, 1 << 18,
-)  # fmt: skip
+    1 << bit for bit in (0, 1, 2, 3, 5, 12, 14, 18)
+)
 MNT_DETACH = 2
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 SIGKILL, SIGPIPE, SIGXFSZ = 9, 13, 25
-CONSOLES = (
-    "tty0",
-    "tty1",
-    "tty2",
-    "tty3",
-    "tty4",
-    "tty5",
-    "tty6",
-    "tty7",
-    "tty8",
-    "tty9",
-    "ttyS",
-    "vcs",
-    "loop",
-    "ram",
-)
+CONSOLES = (*(f"tty{i}" for i in range(10)), "ttyS", "vcs", "loop", "ram")
 """Device files that no container has, and that would cost a mount each where /dev is built anew."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -76,7 +58,7 @@ class Refused(Exception):
 
 
 class NotExecuted(Refused):
-    """All is set up, but the command itself cannot be executed: the fault of what was asked for."""
+    """The fault of what was asked for: all is set up, but the command cannot be executed."""
 
 
 def call(name: str, *args: object) -> None:
@@ -93,7 +75,6 @@ def mount(source: str, target: str, kind: str = "", flags: int = 0, data: str = 
 
 
 def decode(text: str) -> Any:
-    """JSON without the json module, whose import costs more than all of the rest."""
     if make_scanner is None:
         return json.loads(text)
 
@@ -129,9 +110,12 @@ def write(path: str, record: Mapping[str, object]) -> None:
 
 
 def start_time(pid: int) -> int:
-    """A process's start in clock ticks since boot: with the pid it names a process for good."""
-    with open(f"/proc/{pid}/stat", "rb") as f:
-        return int(f.read().rpartition(b")")[2].split()[19])
+    """A process's start in clock ticks since boot: with the pid it names a process for good. 0: it has ended."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as f:
+            return int(f.read().rpartition(b")")[2].split()[19])
+    except OSError:
+        return 0
 
 
 def read_all(fd: int) -> bytes:
@@ -309,10 +293,8 @@ class Kept:
 
     def close(self) -> None:
         """All but what the shim reads itself."""
-        for fd in (self.log, self.procfs, self.errors, self.ended, *self.groups):
-            os.close(fd)
-        if self.netns >= 0:
-            os.close(self.netns)
+        for fd in (self.log, self.procfs, self.errors, self.ended, *self.groups, self.netns):
+            quietly(os.close, fd)
 
 
 def enter_namespaces(spec: Order, kept: Kept) -> None:
@@ -442,12 +424,10 @@ def put(path: str, text: str) -> None:
 
 def out_of_memory(path: str) -> bool:
     """Whether the kernel killed for memory in the container's group (v1: memory.oom_control, v2: memory.events)."""
-    if not path:
-        return False
     try:
         with open(path) as f:
             counts = dict(line.split()[:2] for line in f)
-    except OSError:
+    except OSError:  # There is no group.
         return False
     return int(counts.get("oom_kill", 0)) > 0
 
@@ -473,10 +453,9 @@ def launch(spec: Order) -> tuple[int, int, int, str]:
 
 def await_end(spec: Order, child: int, end: int) -> int:
     """The command's wait status."""
-    while True:
+    pid = 0
+    while pid != child:
         pid, status = os.waitpid(-1, 0)
-        if pid == child:
-            break
     if spec["pidns"]:
         told = os.read(end, 32)
         return int(told) if told else SIGKILL  # Init was killed, and all with it.
@@ -492,15 +471,10 @@ def run(spec: Order) -> None:
         end_rest(spec["kill"])
         os.write(1, encode({"error": error.lstrip("!"), "executable": not error.startswith("!")}))
         return
-    me = os.getpid()
-    record = {"shim": me, "shim_start": start_time(me), "pid": pid, "init": child if spec["pidns"] else 0,
-              "started": started}  # fmt: skip
-    try:
-        record["pid_start"] = start_time(pid)
-    except OSError:
-        record["pid_start"] = 0  # It has ended already.
+    record = {"shim": os.getpid(), "shim_start": start_time(os.getpid()), "init": child if spec["pidns"] else 0,
+              "pid": pid, "pid_start": start_time(pid), "started": started}  # fmt: skip
     write(spec["dir"] + "/started.json", record)
-    os.write(1, encode(record))
+    quietly(os.write, 1, encode(record))  # Nobody reads it if the agent has died meanwhile; the file is found later.
     os.close(1)
     status = await_end(spec, child, end)
     finished = time.time()

@@ -105,7 +105,7 @@ class ProcessRuntime:
 
     def open(self, on_exit: OnExit) -> Sequence[Found]:
         self._on_exit = on_exit
-        found = [self._adopt(ref) for ref in self._known()]
+        found = [known for ref in list(self._known()) if (known := self._adopt(ref)) is not None]
         if self._limiter.watched:
             self._watcher = asyncio.get_running_loop().create_task(self._watch_memory())
         return found
@@ -116,7 +116,8 @@ class ProcessRuntime:
             for name in sorted(os.listdir(base)) if os.path.isdir(base) else ():
                 yield from (Ref(uid, name, attempt) for attempt in self.attempts(uid, name))
 
-    def _adopt(self, ref: Ref) -> Found:
+    def _adopt(self, ref: Ref) -> Found | None:
+        """What became of an attempt; None for one that the last agent did not live to start."""
         directory = self._directory(ref)
         alive, record = _read(directory, "started", _Alive), _read(directory, "container", _Record)
         exited = _read(directory, "exit", Exited)
@@ -127,6 +128,11 @@ class ProcessRuntime:
                 self._follow(ref, _Run(alive, fd, group, record.memory if record else None))
                 return Found(ref, alive.started, pid=alive.pid)
             exited = _read(directory, "exit", Exited)  # It may have ended between the two looks.
+        if exited is None and alive is None:
+            self._end_group(record.group if record else limits.Group())
+            self._clean(record.group if record else limits.Group())
+            self.forget(ref)
+            return None
         if exited is None:
             exited = self._lost(ref, alive, record)
         self._clean(record.group if record else limits.Group())
@@ -259,8 +265,10 @@ class ProcessRuntime:
         over = exited.code != 0 and os.path.exists(self._directory(ref) + "/oom.json")
         return msgspec.structs.replace(exited, oom=True) if over else exited
 
-    def _clean(self, group: limits.Group) -> None:
-        self._limiter.remove(group)
+    def _clean(self, group: limits.Group, tries: int = 20) -> None:
+        """Remove the group; again a little later, if the kernel still buries its last processes."""
+        if not self._limiter.remove(group) and tries:
+            asyncio.get_running_loop().call_later(0.1, self._clean, group, tries - 1)
 
     # --- acting on what runs
 
