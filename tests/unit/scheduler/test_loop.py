@@ -31,6 +31,7 @@ class MemoryClient:
         self.binds: list[list[Binding]] = []
         self.patches: list[tuple[Key, dict[str, Any]]] = []
         self.refusals = 0
+        self.poisoned: set[str] = set()
         self.unserved: set[Resource[Any]] = set()
         self.revision = 0
         self.changed = asyncio.Event()
@@ -117,6 +118,8 @@ class MemoryClient:
     async def bind(self, bindings: Sequence[Binding]) -> None:
         self.binds.append(list(bindings))
         self.changed.set()
+        if self.poisoned & {binding.pod.name for binding in bindings}:
+            raise errors.conflict("pods", "", "one of them", "poisoned by the test")
         if self.refusals:
             self.refusals -= 1
             raise errors.conflict("pods", "", bindings[0].pod.name, "refused by the test")
@@ -250,3 +253,27 @@ async def test_state_is_rebuilt_from_lists(client: MemoryClient) -> None:
 
 async def test_the_view_of_a_pod_decodes() -> None:
     assert msgspec.convert(pod("x"), Pod).spec.containers[0].resources.requests == {"cpu": "1"}
+
+
+async def test_a_failing_binding_holds_up_no_other(client: MemoryClient) -> None:
+    client.put(NODES, node("one"))
+    client.poisoned.add("bad")
+    async with running(client):
+        client.put(PODS, pod("bad"))
+        client.put(PODS, pod("good"))
+        await client.until(lambda: client.node_of("good") == "one")
+        await client.until(lambda: "binding to one failed" in client.condition("bad").get("message", ""))
+        client.poisoned.clear()
+        await client.until(lambda: client.node_of("bad") == "one")
+
+
+async def test_a_gang_whose_binding_failed_is_taken_back_whole(client: MemoryClient) -> None:
+    client.put(NODES, node("one", cpu="2"))
+    group = {"metadata": {"name": "g"}, "spec": {"schedulingPolicy": {"gang": {"minCount": 2}}}}
+    client.put(scheduling.POD_GROUPS, group)
+    client.refusals = 1
+    async with running(client):
+        for name in ("a", "b"):
+            client.put(PODS, pod(name, schedulingGroup={"podGroupName": "g"}))
+        await client.until(lambda: bool(client.node_of("b")))
+    assert [len(call) for call in client.binds] == [2, 2]
