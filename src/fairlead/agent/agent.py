@@ -111,8 +111,7 @@ class Agent:
             worker.cancel()
         await self._node.reporter.close()
         self._runtime.close()
-        if not keep_pods:
-            self._node.network.close()
+        self._node.network.close()
 
     async def drain(self, patience: float = 60.0) -> None:
         """End all Pods as a node that shuts down does: they fail, with reason Terminated."""

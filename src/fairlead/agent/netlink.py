@@ -18,7 +18,7 @@ from collections.abc import Iterator
 
 _NEWLINK, _DELLINK, _NEWADDR, _NEWROUTE = 16, 17, 20, 24
 _REQUEST, _ACK, _EXCL, _CREATE = 1, 4, 0x200, 0x400
-_IFNAME, _MTU, _MASTER, _LINKINFO, _NET_NS_FD = 3, 4, 10, 18, 28
+_IFNAME, _MTU, _MASTER, _LINKINFO, _IFALIAS, _NET_NS_FD = 3, 4, 10, 18, 20, 28
 _INFO_KIND, _INFO_DATA, _VETH_PEER = 1, 2, 1
 _UP = 1
 _CLONE_NEWNET = 0x40000000
@@ -65,11 +65,12 @@ def index(name: str) -> int:
     return int(struct.unpack_from("i", answer, 16)[0])
 
 
-def add_bridge(name: str) -> None:
-    """Make a bridge, up. One that is there already is fine."""
+def add_bridge(name: str, alias: str) -> None:
+    """Make a bridge, up, with a text that says whose it is. One that is there already is fine."""
     info = _attribute(_LINKINFO, _text(_INFO_KIND, "bridge"))
     with _fine(errno.EEXIST):
         _request(_NEWLINK, _CREATE | _EXCL, _link(flags=_UP) + _text(_IFNAME, name) + info)
+    _request(_NEWLINK, 0, _link(index(name)) + _attribute(_IFALIAS, alias.encode()[:255]))
 
 
 def add_pair(name: str, bridge: str, peer: str, namespace: str, mtu: int) -> None:

@@ -29,6 +29,8 @@ from fairlead.base import telemetry
 log = telemetry.logger("agent.network")
 
 NAMESPACES = "/run/netns"
+_ALIAS = "fairlead "
+"""What a bridge's alias begins with; the state directory follows."""
 
 
 class Attachment(msgspec.Struct, frozen=True):
@@ -151,7 +153,8 @@ class Namespaces:
         self._book = _Book(state, self._network, ())
         self._mtu = _host_mtu()
         os.makedirs(NAMESPACES, exist_ok=True)
-        netlink.add_bridge(self.bridge)
+        _sweep()
+        netlink.add_bridge(self.bridge, _ALIAS + self._state)
         netlink.add_address(self.bridge, self.gateway, self._network.prefixlen)
         self.outwards = translation.enable(self.bridge, self._network)
         self.detail = f"bridge {self.bridge}, {self._network}; " + (
@@ -252,6 +255,25 @@ def host_address() -> str:
 def _digest(state: str) -> bytes:
     """Tells the networks of several nodes on one machine apart."""
     return hashlib.blake2s(os.path.abspath(state).encode(), digest_size=8).digest()
+
+
+def _sweep() -> None:
+    """Remove what nodes have left behind whose state directory is gone (they were killed, then erased)."""
+    for bridge in os.listdir("/sys/class/net"):
+        try:
+            with open(f"/sys/class/net/{bridge}/ifalias") as f:
+                owner = f.read().strip()
+        except OSError:
+            continue
+        if not owner.startswith(_ALIAS) or os.path.isdir(owner.removeprefix(_ALIAS)):
+            continue
+        log.info("removing what is left of a node that is gone: bridge=%s state=%s", bridge, owner)
+        mark = bridge.removeprefix("fl")
+        for name in os.listdir(NAMESPACES):
+            if name.startswith(f"fl-{mark}-"):
+                netlink.remove_namespace(f"{NAMESPACES}/{name}")
+        translation.remove_table(bridge)
+        netlink.remove_link(bridge)
 
 
 def _host_mtu() -> int:

@@ -7,7 +7,6 @@ Layouts: include/uapi/linux/netfilter/nf_tables.h. A firewall of the host that d
 
 from __future__ import annotations
 
-import contextlib
 import ipaddress
 import os
 import shutil
@@ -37,9 +36,8 @@ def enable(bridge: str, network: ipaddress.IPv4Network) -> str:
     except OSError as e:
         log.warning("no way outwards for pods: forwarding cannot be switched on: %s", e)
         return ""
+    remove_table(bridge)
     try:
-        with contextlib.suppress(OSError):
-            _send((_DELETE_TABLE, 0, _text(1, bridge)))
         _send(*_table(bridge, network))
     except OSError as e:
         return _by_iptables(bridge, network, e)
@@ -48,11 +46,17 @@ def enable(bridge: str, network: ipaddress.IPv4Network) -> str:
 
 def disable(bridge: str, network: ipaddress.IPv4Network) -> None:
     """Undo `enable` (forwarding stays on: others may have come to need it)."""
-    with contextlib.suppress(OSError):
-        _send((_DELETE_TABLE, 0, _text(1, bridge)))
-        return
-    if shutil.which("iptables") is not None:
+    if not remove_table(bridge) and shutil.which("iptables") is not None:
         subprocess.run(["iptables", "-t", "nat", "-D", *_rule(bridge, network)], capture_output=True, check=False)
+
+
+def remove_table(bridge: str) -> bool:
+    """Remove the bridge's table; False when there is none."""
+    try:
+        _send((_DELETE_TABLE, 0, _text(1, bridge)))
+    except OSError:
+        return False
+    return True
 
 
 def _forward() -> None:
