@@ -6,6 +6,8 @@ silent: the node's conditions become Unknown, its Pods' Ready condition False, a
 ready again. A Pod that does not tolerate a NoExecute taint (any, whoever set it) is deleted, when its toleration ends
 if it has one for a time. Pods bound to a node that does not exist any more are removed at once.
 
+Silence counts from the controller's own start at the earliest, so that agents that were stopped together with it have
+time to come back; and nobody is evicted for a silence that is over, though the node has not reported its state yet.
 Renewal times are those of the agents' clocks, which must agree with the server's to within some seconds.
 Each step is decided on the one before as stored, so at most one write per reconcile touches the Node.
 """
@@ -59,7 +61,8 @@ def reconcile(view: View[Node]) -> Sequence[Change]:
     if node is None:
         gone = (Absent(core.NODES, view.key),)
         return [Delete(core.PODS, p.key, p.metadata.uid, grace_seconds=0, absent=gone) for p in pods]
-    deadline = _heard(node, view.find(coordination.LEASES, Key(LEASE_NAMESPACE, node.metadata.name))) + GRACE
+    heard = _heard(node, view.find(coordination.LEASES, Key(LEASE_NAMESPACE, node.metadata.name)))
+    deadline = max(heard, view.started) + GRACE
     silent = view.now >= deadline
     wake: list[Change] = [] if silent else [WakeAt(deadline)]
     if silent and (step := _fall_silent(node, pods, view.now)):
@@ -68,7 +71,8 @@ def reconcile(view: View[Node]) -> Sequence[Change]:
     timeless = any(t.effect == "NoExecute" and not t.timeAdded for t in wanted)
     if timeless or {(t.key, t.effect) for t in node.spec.taints} != {(t.key, t.effect) for t in wanted}:
         return [_taint(node, wanted, view.now), *wake]
-    return [*wake, *_evict(node, pods, view.now)]
+    taints = [t for t in node.spec.taints if t.effect == "NoExecute" and (silent or t.key != UNREACHABLE)]
+    return [*wake, *_evict(taints, pods, view.now)]
 
 
 def _heard(node: Node, lease: Lease | None) -> float:
@@ -135,9 +139,8 @@ def _taint(node: Node, wanted: Sequence[Taint], now: float) -> Patch:
     return Patch(core.NODES, node.key, {"spec": {"taints": taints}}, node.metadata.uid, node.metadata.resourceVersion)
 
 
-def _evict(node: Node, pods: Sequence[Pod], now: float) -> Iterator[Change]:
-    """Delete the Pods whose time under the node's NoExecute taints is over."""
-    taints = [t for t in node.spec.taints if t.effect == "NoExecute"]
+def _evict(taints: Sequence[Taint], pods: Sequence[Pod], now: float) -> Iterator[Change]:
+    """Delete the Pods whose time under NoExecute taints is over."""
     if not taints:
         return
     for pod in pods:

@@ -113,9 +113,13 @@ NOTHING = Across()
 
 
 class View(Generic[T]):
-    """All that a reconciler may know: the primary (None when it is gone), what its links bring, and the time."""
+    """All that a reconciler may know: the primary (None when it is gone), what its links bring, and the time.
 
-    __slots__ = ("_linked", "_orphans", "across", "key", "now", "object")
+    `started` is when the controller began to watch: what should have happened before may have happened unseen, so
+    nobody's silence is counted from an earlier time.
+    """
+
+    __slots__ = ("_linked", "_orphans", "across", "key", "now", "object", "started")
 
     def __init__(
         self,
@@ -125,8 +129,9 @@ class View(Generic[T]):
         now: float,
         orphans: Mapping[Resource[Any], Sequence[Any]] | None = None,
         across: Across | None = None,
+        started: float = 0.0,
     ) -> None:
-        self.key, self.object, self._linked, self.now = key, obj, linked, now
+        self.key, self.object, self._linked, self.now, self.started = key, obj, linked, now, started
         self._orphans = orphans or {}
         self.across = across or NOTHING
 

@@ -45,7 +45,7 @@ class Runner:
         self._expectations: Expectations[Item] = Expectations(self._cache)
         self._failed: set[Item] = set()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._clock, self._workers = clock, workers
+        self._clock, self._workers, self._started = clock, workers, clock.now()
         self._alarm = Alarm(clock)
         self._log = telemetry.logger(f"controller.{controller.name}")
 
@@ -74,6 +74,7 @@ class Runner:
 
     async def run(self) -> None:
         """Work until cancelled."""
+        self._started = self._clock.now()
         try:
             while True:
                 await self._work()
@@ -100,7 +101,7 @@ class Runner:
     def _begin(self, item: Item) -> None:
         self.reconciles += 1
         try:
-            view = self.links.view(item, self._clock.now())
+            view = self.links.view(item, self._clock.now(), self._started)
             changes = self.controller.reconcile(view)
         except Exception:
             retry = self.queue.fail(item, self._clock.now())

@@ -207,7 +207,7 @@ class Links(Generic[ObjectT]):
 
     # --- what a primary sees ---------------------------------------------------------------------------------------
 
-    def view(self, item: Item, now: float) -> View[ObjectT]:
+    def view(self, item: Item, now: float, started: float = 0.0) -> View[ObjectT]:
         """All that the reconciler may know of that primary."""
         cache = self.caches.at(item.resource)
         obj = cache.get(item.key) if cache is not None else None
@@ -222,7 +222,8 @@ class Links(Generic[ObjectT]):
                 case Keyed() | Referred() | Selected():
                     found = self._linked(f"{self.controller.name}:{number}", link, item.key, obj)
             linked[link.resource] = _union(linked[link.resource], found) if link.resource in linked else found
-        return View(item.key, obj, linked, now, orphans, self._across(item, obj) if self.across else None)
+        across = self._across(item, obj) if self.across else None
+        return View(item.key, obj, linked, now, orphans, across, started)
 
     def _owned(self, link: Owned, key: Key, obj: Object | None) -> tuple[Sequence[Any], Sequence[Any]]:
         primary = self.controller.primary

@@ -71,10 +71,22 @@ def test_pods_stay_as_long_as_they_tolerate_it() -> None:
     ]
 
 
+def test_silence_counts_from_the_controllers_start() -> None:
+    linked = {core.PODS: [], coordination.LEASES: [HEARD.view()]}
+    now = START + 3600
+    view: View[core.Node] = View(Key("", "n"), NODE.view(), linked, now, started=now - 1)
+    assert list(nodes.reconcile(view)) == [WakeAt(now + 39)]
+
+
 def test_pods_of_a_node_that_is_gone_are_removed() -> None:
     pod = builders.pod("p").on("n")
     absent = (Absent(core.NODES, Key("", "n")),)
     assert reconcile(None, START, pod) == [Delete(core.PODS, pod.key, pod.uid, grace_seconds=0, absent=absent)]
+
+
+def test_nobody_is_evicted_for_a_silence_that_is_over() -> None:
+    heard = builders.lease("n", "kube-node-lease", "n", START + 99)
+    assert reconcile(silent(), START + 100, builders.pod("c").on("n"), lease=heard) == [WakeAt(START + 139)]
 
 
 async def test_a_node_falls_silent_and_comes_back() -> None:

@@ -52,13 +52,13 @@ def test_controllers_are_selected_by_place_and_name() -> None:
         names(embedded=True, names=["jbo"])
 
 
-def test_views_of_one_kind_must_include_each_other() -> None:
+async def test_views_of_one_kind_must_include_each_other() -> None:
     narrow, wide = core.PODS.seen_as(Object), core.PODS
     made = [controller(None, narrow, "a"), controller(None, wide, "b")]
-    async_parts: Any = None
-    Manager(async_parts, async_parts, made)
-    with pytest.raises(TypeError, match="neither includes the other"):
-        Manager(async_parts, async_parts, [*made, controller(None, core.PODS.seen_as(ConfigMap), "c")])
+    async with Cluster() as cluster:
+        Manager(cluster.client, cluster.clock, made)
+        with pytest.raises(TypeError, match="neither includes the other"):
+            Manager(cluster.client, cluster.clock, [*made, controller(None, core.PODS.seen_as(ConfigMap), "c")])
 
 
 async def test_a_failure_is_tried_again_with_back_off(caplog: pytest.LogCaptureFixture) -> None:
