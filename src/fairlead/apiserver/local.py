@@ -81,6 +81,7 @@ class LocalClient:
         self, resource: Resource[T], key: Key, patch: Any, type_: PatchType, options: WriteOptions = AS_FAIRLEAD
     ) -> T:
         call = self._call(resource, key.namespace, key.name, options)
+        call.force = options.force and type_ is PatchType.APPLY
         body = encoding.copied(patch)
         return self._decoded(resource, (await rest.patch(self._api, call, type_.value, body)).value)
 

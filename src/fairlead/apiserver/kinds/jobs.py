@@ -29,7 +29,8 @@ def default(job: Obj) -> None:
     default_spec(spec)
     labels = spec["template"]["metadata"].get("labels")
     if labels and not job["metadata"].get("labels"):
-        job["metadata"]["labels"] = dict(labels)
+        # the same map and no copy, as upstream: what `create` adds to the template's labels, the Job has, too
+        job["metadata"]["labels"] = labels
 
 
 def default_spec(spec: Obj) -> None:
@@ -57,7 +58,9 @@ def create(job: Obj) -> None:
     name, uid = meta["name"], meta["uid"]
     template = spec["template"]["metadata"]
     labels = {LEGACY_UID: uid, LEGACY_NAME: name, UID: uid, NAME: name}
-    template["labels"] = {**labels, **template.get("labels", {})}
+    given = template.setdefault("labels", {})
+    for label, value in labels.items():
+        given.setdefault(label, value)
     selector = spec.setdefault("selector", {})
     selector["matchLabels"] = {UID: uid, **selector.get("matchLabels", {})}
 

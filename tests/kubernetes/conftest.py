@@ -1,0 +1,366 @@
+"""One script, two API servers: the embedded one, and a real one where `--kubeconfig` names it.
+
+What each of them makes of a script is compared with what a real server made of it when it was recorded
+(tests/golden/kubernetes, written by `--record`). So the embedded server is held to real answers without a cluster.
+
+The real server needs its namespace, service account and garbage collector controllers, and no Job controller: that one
+is what is tested here. Nothing is touched there outside of namespaces named `fairlead-...`, which are deleted again;
+the bundled definitions are created if they are absent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import difflib
+import json
+import re
+import time
+from pathlib import Path
+
+import pytest
+
+from fairlead.api import batch, core, jobset, trainer
+from fairlead.api.apiextensions import CRDS
+from fairlead.api.meta import Key, Resource
+from fairlead.base.clock import SYSTEM
+from fairlead.base.errors import StatusError
+from fairlead.client import kubeconfig
+from fairlead.client.http import HttpClient
+from fairlead.client.protocol import DeleteOptions, ListOptions, PatchType, WriteOptions
+from fairlead.client.within import Within
+from fairlead.controllers import garbage, job
+from fairlead.controllers import jobset as jobsets
+from fairlead.controllers import trainjob as trainjobs
+from fairlead.machinery import tables
+from fairlead.reconcile.manager import Manager
+from fairlead.testing import builders
+from fairlead.testing.cluster import Cluster
+from fairlead.testing.kubelet import SimulatedKubelet
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "kubernetes"
+CONTROLLERS = (job.CONTROLLER, jobsets.CONTROLLER, trainjobs.CONTROLLER)
+SHOWN = (trainer.TRAIN_JOBS, jobset.JOBSETS, batch.JOBS, core.PODS, core.SERVICES, core.EVENTS)
+KINDS = {r.kind: r for r in (*SHOWN, trainer.TRAINING_RUNTIMES)}
+NODES = ("pretended-0", "pretended-1")
+AS_USER = WriteOptions(manager="user", force=True)
+LIMIT = 60.0
+
+
+def pytest_addoption(parser):
+    parser.addoption("--kubeconfig", help="a real Kubernetes API server to compare with")
+    parser.addoption("--record", action="store_true", help="write down what the real server answers")
+
+
+def pytest_generate_tests(metafunc):
+    """Each test that asks for a `side` runs on the embedded server, and on the real one where there is one."""
+    if "side" in metafunc.fixturenames:
+        real = metafunc.config.getoption("--kubeconfig", None)
+        metafunc.parametrize("side", ["real", "embedded"] if real else ["embedded"])
+
+
+@pytest.fixture
+def connection(request):
+    """Where the real server is."""
+    return kubeconfig.load(request.config.getoption("--kubeconfig"))
+
+
+@pytest.fixture
+def judge(request, side):
+    """`judge("name", outcome)`: is it what was recorded? With `--record` the real server's is what is recorded."""
+
+    def compare(name, outcome):
+        text = json.dumps(outcome, indent=1, sort_keys=True) + "\n"
+        path = GOLDEN / f"{name}.json"
+        if side == "real" and request.config.getoption("--record"):
+            path.write_text(text)
+        golden = path.read_text()
+        if text != golden:
+            lines = difflib.unified_diff(golden.splitlines(), text.splitlines(), "recorded", side, lineterm="", n=4)
+            pytest.fail("\n".join(lines), pytrace=False)
+
+    return compare
+
+
+# --- the two worlds of controllers ----------------------------------------------------------------------------------
+
+
+class World:
+    """What a script may do: create, change, wait for something, let Pods end. `client` sees one namespace."""
+
+    def __init__(self, client, namespace):
+        self.client, self.namespace = client, namespace
+
+    async def create(self, manifest):
+        """Create what a builder builds, in the world's namespace."""
+        obj = manifest.manifest() if isinstance(manifest, builders.Builder) else dict(manifest)
+        obj["metadata"] = {**obj["metadata"], "namespace": self.namespace}
+        return await self.client.create(KINDS[obj["kind"]].plain, obj, AS_USER)
+
+    async def change(self, resource, name, spec):
+        """Merge into an object's spec."""
+        patch = {"spec": spec}
+        return await self.client.patch(resource.plain, Key(self.namespace, name), patch, PatchType.MERGE, AS_USER)
+
+    async def delete(self, resource, name):
+        await self.client.delete(resource, Key(self.namespace, name), DeleteOptions(propagation="Background"))
+
+    async def find(self, resource, name):
+        """An object, None when there is none."""
+        try:
+            return await self.client.get(resource, Key(self.namespace, name))
+        except StatusError as error:
+            if error.code == 404:
+                return None
+            raise
+
+    async def pods(self, prefix=""):
+        """The Pods whose names begin so, and that are not on their way out."""
+        found = (await self.client.list(core.PODS, self.namespace)).items
+        return [p for p in found if p.metadata.name.startswith(prefix) and not p.metadata.deleting]
+
+    async def has(self, resource, name, condition, status="True"):
+        """Wait for a condition of an object."""
+
+        async def there():
+            obj = await self.find(resource, name)
+            return obj is not None and any((c.type, c.status) == (condition, status) for c in obj.status.conditions)
+
+        await self.until(there, f"{resource.kind} {name} to be {condition}={status}")
+
+    async def running(self, count, prefix=""):
+        """Wait until exactly so many Pods run; answers them, by name."""
+
+        async def there():
+            found = [p for p in await self.pods(prefix) if not p.finished]
+            return found if len(found) == count and all(p.status.phase == "Running" for p in found) else None
+
+        if count == 0:
+
+            async def none():
+                return not [p for p in await self.pods(prefix) if not p.finished]
+
+            return await self.until(none, f"no Pod {prefix}* to run")
+        return sorted(await self.until(there, f"{count} Pods {prefix}* to run"), key=lambda p: p.metadata.name)
+
+    async def until(self, there, what):
+        raise NotImplementedError
+
+    async def settle(self):
+        raise NotImplementedError
+
+    def finish(self, pod, code=0):
+        """Let a Pod's container exit."""
+        self.kubelet.finish(pod.key, code)
+        self.manager.wake(self.kubelet.controller.name, core.PODS, pod.key)
+
+    async def outcome(self):
+        """Everything in the namespace, once nothing moves any more, without what differs from run to run."""
+        await self.settle()
+        found = {}
+        for resource in SHOWN:
+            found[resource.kind] = (await self.client.list(resource.plain, self.namespace)).items
+        return Plainly(found).shown()
+
+
+class EmbeddedWorld(World):
+    """In memory, on a fake clock."""
+
+    def __init__(self, cluster, namespace):
+        super().__init__(cluster.client, namespace)
+        self.cluster = cluster
+
+    @property
+    def kubelet(self):
+        return self.cluster.kubelet
+
+    @property
+    def manager(self):
+        return self.cluster.manager
+
+    async def until(self, there, what):
+        end = self.cluster.clock.now() + LIMIT
+        while True:
+            await self.cluster.run_until_quiet(0)
+            if found := await there():
+                return found
+            due = self.cluster.clock.next_due()
+            assert due is not None and due < end, f"waited for {what}; {await self.outcome()}"
+            await self.cluster.run_until_quiet(due - self.cluster.clock.now())
+
+    async def settle(self):
+        await self.cluster.run_until_quiet(0)
+
+
+class RealWorld(World):
+    """Over HTTP, in real time."""
+
+    def __init__(self, client, namespace, manager, kubelet):
+        super().__init__(client, namespace)
+        self.manager, self.kubelet = manager, kubelet
+
+    async def until(self, there, what):
+        end = time.monotonic() + LIMIT
+        while not (found := await there()):
+            assert time.monotonic() < end, f"waited for {what}; {await self.outcome()}"
+            await asyncio.sleep(0.03)
+        return found
+
+    async def settle(self):
+        """Two looks at a settled manager, with nothing written in between."""
+        before = None
+        while True:
+            await asyncio.sleep(0.4)
+            seen = []
+            for resource in SHOWN:
+                items = (await self.client.list(resource.plain, self.namespace)).items
+                seen.append([o["metadata"]["resourceVersion"] for o in items])
+            if self.manager.settled and seen == before:
+                return
+            before = seen
+
+
+@pytest.fixture
+async def world(request, side):
+    """A namespace with controllers and pretended nodes."""
+    name = "fairlead-" + re.sub(r"[^a-z0-9]+", "-", request.node.originalname.removeprefix("test_").lower())
+    if side == "embedded":
+        async with Cluster([*CONTROLLERS, garbage.CONTROLLER], nodes=len(NODES), bundled=True) as cluster:
+            cluster.kubelet.nodes[:] = NODES
+            await cluster.create(builders.namespace(name))
+            await cluster.create(builders.any_of(core.SERVICE_ACCOUNTS, "default", name))
+            yield EmbeddedWorld(cluster, name)
+        return
+    client = Within(HttpClient(request.getfixturevalue("connection")), name)
+    await install(client)
+    async with namespace_of(client, name), managed(client) as (manager, kubelet):
+        yield RealWorld(client, name, manager, kubelet)
+    await client.close()
+
+
+@contextlib.asynccontextmanager
+async def managed(client):
+    """A manager with the controllers and the pretended nodes' kubelet."""
+    kubelet = SimulatedKubelet(NODES)
+    manager = Manager(client, SYSTEM, [*CONTROLLERS, kubelet.controller])
+    tasks = [asyncio.create_task(manager.run()), asyncio.create_task(kubelet.bind(client, SYSTEM))]
+    try:
+        yield manager, kubelet
+        assert not any(t.done() for t in tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@contextlib.asynccontextmanager
+async def namespace_of(client, name):
+    """A namespace, ready for Pods; emptied and gone at the end."""
+    await gone(client, name)
+    await client.create(core.NAMESPACES.plain, builders.namespace(name).manifest(), AS_USER)
+    while not (await client.list(core.SERVICE_ACCOUNTS, name)).items:
+        await asyncio.sleep(0.02)
+    try:
+        yield
+    finally:
+        await forget(client, name)
+
+
+async def forget(client, name):
+    """Delete a namespace. What only our own controllers release (Pods) is released here."""
+    await client.delete(core.NAMESPACES, Key("", name))
+    for pod in (await client.list(core.PODS, name)).items:
+        with contextlib.suppress(StatusError):
+            free = {"metadata": {"finalizers": None}}
+            await client.patch(core.PODS, pod.key, free, PatchType.MERGE, AS_USER)
+            await client.delete(core.PODS, pod.key, DeleteOptions(grace_seconds=0))
+
+
+async def gone(client, name):
+    """Wait until an earlier run's namespace is gone."""
+    end = time.monotonic() + LIMIT
+    while True:
+        try:
+            await client.get(core.NAMESPACES, Key("", name))
+        except StatusError as error:
+            assert error.code == 404, error
+            return
+        await forget(client, name)
+        assert time.monotonic() < end, f"namespace {name} of an earlier run is there still"
+        await asyncio.sleep(0.2)
+
+
+async def install(client):
+    """The bundled definitions, where they are absent."""
+    served = {r.kind for r in await client.resources()}
+    wanted = {d["spec"]["names"]["kind"]: d for d in tables.bundled_crds()}
+    for kind in wanted.keys() - served:
+        with contextlib.suppress(StatusError):
+            await client.create(CRDS.plain, wanted[kind], AS_USER)
+    while wanted.keys() - {r.kind for r in await client.resources()}:
+        await asyncio.sleep(0.1)
+
+
+# --- what differs from run to run -----------------------------------------------------------------------------------
+
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
+UID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+NODE = re.compile(r"pretended-\d|node-\d")
+ADDRESS = re.compile(r"10\.\d+\.\d+\.\d+")
+VOLUME = re.compile(r"kube-api-access-\w{5}")
+
+
+class Plainly:
+    """Objects by kind and name, with marks in place of times, uids, made-up names and addresses."""
+
+    def __init__(self, found):
+        self._found = found
+        self._names = {}
+        for pod in found.get("Pod", ()):
+            self._names[pod["metadata"]["name"]] = pod["metadata"]["name"][:-5] + "*****"
+
+    def shown(self):
+        shown = {}
+        for kind, objects in self._found.items():
+            if kind == "Event":
+                rows = {self._event(o) for o in objects}
+                shown[kind] = sorted(rows)
+            else:
+                plain = sorted((self._object(o) for o in objects), key=lambda o: json.dumps(o, sort_keys=True))
+                shown[kind] = plain
+        return shown
+
+    def _event(self, event):
+        about = event["involvedObject"]
+        text = f"{about['kind']} {about['name']}: {event['type']} {event['reason']}: {event['message']}"
+        return re.sub(r"(pod: [a-z0-9-]+-)[a-z0-9]{5}$", r"\1*****", self._text(text))
+
+    def _object(self, obj):
+        meta = {k: v for k, v in obj["metadata"].items() if k not in ("resourceVersion", "managedFields")}
+        return self.plain({**obj, "metadata": meta})
+
+    def plain(self, value):
+        match value:
+            case dict():
+                # Go writes times that are not set as null, and a container's last state even when there is none.
+                said = {k: v for k, v in value.items() if v is not None and (k, v) != ("lastState", {})}
+                return {k: self.plain(v) for k, v in said.items()}
+            case list():
+                return [self.plain(v) for v in value]
+            case str():
+                return self._text(value)
+            case _:
+                return value
+
+    def _text(self, text):
+        for name, mark in self._names.items():
+            text = text.replace(name, mark)
+        for pattern, mark in (
+            (TIME, "<time>"),
+            (UID, "<uid>"),
+            (NODE, "<node>"),
+            (ADDRESS, "<ip>"),
+            (VOLUME, "<token>"),
+        ):
+            text = pattern.sub(mark, text)
+        return text
