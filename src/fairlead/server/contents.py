@@ -18,8 +18,14 @@ TRAINER_VERSION = "v2.3.0"
 _AS_BOOTSTRAP = WriteOptions(manager="fairlead-bootstrap")
 
 
-async def fill(client: LocalClient) -> None:
-    """Create what is missing; what a user has changed stays."""
+async def fill(client: LocalClient, ca_pem: bytes) -> None:
+    """Create what is missing; what a user has changed stays. The server's authority is always the present one."""
+    authority = {"name": "kube-root-ca.crt", "namespace": "kube-system"}
+    await client.apply(
+        core.CONFIG_MAPS,
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": authority, "data": {"ca.crt": ca_pem.decode()}},
+        WriteOptions(manager="fairlead-bootstrap", force=True),
+    )
     await _ensure(client, core.NAMESPACES, {"metadata": {"name": NAMESPACE}})
     mark = {"name": "kubeflow-trainer-public", "namespace": NAMESPACE}
     await _ensure(client, core.CONFIG_MAPS, {"metadata": mark, "data": {"kubeflow_trainer_version": TRAINER_VERSION}})

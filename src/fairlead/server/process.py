@@ -80,7 +80,7 @@ class _Process:
         server = assembly.assemble(self.store, wiring)
         await server.start()
         client = server.client()
-        await contents.fill(client)
+        await contents.fill(client, certificates.ca_pem)
         port = await self._listen(server.app, certs.server_context(certificates), found.network.gateway)
         url = f"https://127.0.0.1:{port}"
         self._write_kubeconfig(auth.kubeconfig(url, certificates.ca_pem, auth.token_of(tokens, auth.ADMIN.name)))
