@@ -1,7 +1,8 @@
 """What the models of `kubeflow-trainer-api` cannot say about the bundled kinds, as upstream publishes it.
 
 `MODELS` adds to a model's schema, `FIELDS` to a field's, `BUILT_IN` to a field of a built-in definition. The rules are
-written here, from the published behaviour: what is immutable, what excludes what.
+written here, from the published behaviour: what is immutable, what excludes what. A kind that the package has no model
+of (the coscheduling plugin's PodGroup) has its whole schema here.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ Schema = dict[str, Any]
 @dataclass(frozen=True)
 class Kind:
     model: str
+    """Its name in the package; empty where `schema` says all."""
     group: str
     version: str
     kind: str
@@ -22,11 +24,38 @@ class Kind:
     scope: str = "Namespaced"
     status: bool = False
     columns: tuple[Schema, ...] = ()
+    short: tuple[str, ...] = ()
+    schema: Schema | None = None
 
 
 AGE = {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}
 JOBSET = ("jobset.x-k8s.io", "v1alpha2")
 TRAINER = ("trainer.kubeflow.org", "v1alpha1")
+QUANTITY = (
+    r"^(\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))))?$"
+)
+INT_OR_STRING: Schema = {"anyOf": [{"type": "integer"}, {"type": "string"}], "x-kubernetes-int-or-string": True}
+COUNT: Schema = {"type": "integer", "format": "int32"}
+TEXT: Schema = {"type": "string"}
+
+
+def group(**fields: Schema) -> Schema:
+    return {"type": "object", "properties": fields}
+
+
+POD_GROUP = group(
+    apiVersion=TEXT,
+    kind=TEXT,
+    spec=group(
+        minMember={**COUNT, "minimum": 1},
+        minResources={"type": "object", "additionalProperties": {**INT_OR_STRING, "pattern": QUANTITY}},
+        scheduleTimeoutSeconds=COUNT,
+    ),
+    status=group(
+        phase=TEXT, occupiedBy=TEXT, running=COUNT, succeeded=COUNT, failed=COUNT,
+        scheduleStartTime={"type": "string", "format": "date-time"},
+    ),
+)  # fmt: skip
 KINDS = (
     Kind("JobsetV1alpha2JobSet", *JOBSET, "JobSet", "jobsets", status=True, columns=(
         {"name": "TerminalState", "type": "string", "jsonPath": ".status.terminalState"},
@@ -42,6 +71,14 @@ KINDS = (
     Kind("TrainerV1alpha1TrainingRuntime", *TRAINER, "TrainingRuntime", "trainingruntimes"),
     Kind("TrainerV1alpha1ClusterTrainingRuntime", *TRAINER, "ClusterTrainingRuntime", "clustertrainingruntimes",
          scope="Cluster"),
+    Kind("", "scheduling.x-k8s.io", "v1alpha1", "PodGroup", "podgroups", status=True, short=("pg", "pgs"), columns=(
+        {"name": "Phase", "type": "string", "jsonPath": ".status.phase"},
+        {"name": "MinMember", "type": "integer", "jsonPath": ".spec.minMember"},
+        {"name": "Running", "type": "integer", "jsonPath": ".status.running"},
+        {"name": "Succeeded", "type": "integer", "jsonPath": ".status.succeeded"},
+        {"name": "Failed", "type": "integer", "jsonPath": ".status.failed"},
+        AGE,
+    ), schema=POD_GROUP),
 )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Derives the bundled CustomResourceDefinitions (JobSet, TrainJob, TrainingRuntime, ClusterTrainingRuntime).
+"""Derives the bundled CustomResourceDefinitions (JobSet, TrainJob, their runtimes, PodGroup of coscheduling).
 
     python tools/derive_crds.py kubeflow_trainer_api-<version>-py3-none-any.whl
 
@@ -32,10 +32,6 @@ SCALARS: dict[str, Schema] = {
     "datetime": {"type": "string", "format": "date-time"},
     "Any": {"x-kubernetes-preserve-unknown-fields": True},
 }
-QUANTITY = (
-    r"^(\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))))?$"
-)
-INT_OR_STRING: Schema = {"anyOf": [{"type": "integer"}, {"type": "string"}], "x-kubernetes-int-or-string": True}
 TEXTS: Schema = {"type": "object", "additionalProperties": {"type": "string"}}
 EMBEDDED_META: Schema = {
     "type": "object",
@@ -45,8 +41,8 @@ EMBEDDED_META: Schema = {
     },
 }  # fmt: skip
 SPECIAL: dict[str, Schema] = {
-    "api.resource.Quantity": {**INT_OR_STRING, "pattern": QUANTITY},
-    "util.intstr.IntOrString": INT_OR_STRING,
+    "api.resource.Quantity": {**crd_overlay.INT_OR_STRING, "pattern": crd_overlay.QUANTITY},
+    "util.intstr.IntOrString": crd_overlay.INT_OR_STRING,
     "apis.meta.v1.Time": {"type": "string", "format": "date-time"},
     "apis.meta.v1.MicroTime": {"type": "string", "format": "date-time"},
     "apis.meta.v1.FieldsV1": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
@@ -175,7 +171,7 @@ def merged(schema: Schema, said: Schema) -> Schema:
 
 def definition(models: Models, kind: crd_overlay.Kind) -> Schema:
     """The whole CustomResourceDefinition."""
-    schema = models.schema(kind.model)
+    schema = json.loads(json.dumps(kind.schema)) if kind.schema is not None else models.schema(kind.model)
     schema["properties"]["metadata"] = {"type": "object"}
     schema["properties"].pop("$schema", None)
     version: Schema = {"name": kind.version, "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
@@ -183,7 +179,14 @@ def definition(models: Models, kind: crd_overlay.Kind) -> Schema:
         version["subresources"] = {"status": {}}
     if kind.columns:
         version["additionalPrinterColumns"] = list(kind.columns)
-    names = {"kind": kind.kind, "listKind": f"{kind.kind}List", "plural": kind.plural, "singular": kind.kind.lower()}
+    names: Schema = {
+        "kind": kind.kind,
+        "listKind": f"{kind.kind}List",
+        "plural": kind.plural,
+        "singular": kind.kind.lower(),
+    }
+    if kind.short:
+        names["shortNames"] = list(kind.short)
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
