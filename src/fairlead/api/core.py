@@ -183,6 +183,62 @@ class SecurityContext(View, frozen=True):
     privileged: bool = False
 
 
+class ExecAction(View, frozen=True):
+    command: list[str] = []
+
+
+class HttpHeader(View, frozen=True):
+    name: str
+    value: str = ""
+
+
+class HttpGetAction(View, frozen=True):
+    port: int | str
+    path: str = ""
+    host: str = ""
+    scheme: str = "HTTP"
+    httpHeaders: list[HttpHeader] = []
+
+
+class TcpSocketAction(View, frozen=True):
+    port: int | str
+    host: str = ""
+
+
+class GrpcAction(View, frozen=True):
+    port: int
+    service: str = ""
+
+
+class SleepAction(View, frozen=True):
+    seconds: int
+
+
+class Handler(View, frozen=True):
+    """What a probe or a hook does: one of these."""
+
+    exec: ExecAction | None = None
+    httpGet: HttpGetAction | None = None
+    tcpSocket: TcpSocketAction | None = None
+    grpc: GrpcAction | None = None
+    sleep: SleepAction | None = None
+
+
+class Probe(Handler, frozen=True):
+    initialDelaySeconds: int = 0
+    periodSeconds: int = 10
+    timeoutSeconds: int = 1
+    successThreshold: int = 1
+    failureThreshold: int = 3
+    terminationGracePeriodSeconds: int | None = None
+
+
+class Lifecycle(View, frozen=True):
+    postStart: Handler | None = None
+    preStop: Handler | None = None
+    stopSignal: str = ""
+
+
 class Container(View, frozen=True):
     name: str
     image: str = ""
@@ -195,6 +251,10 @@ class Container(View, frozen=True):
     resources: ResourceRequirements = ResourceRequirements()
     volumeMounts: list[VolumeMount] = []
     restartPolicy: str = ""
+    startupProbe: Probe | None = None
+    livenessProbe: Probe | None = None
+    readinessProbe: Probe | None = None
+    lifecycle: Lifecycle | None = None
     securityContext: SecurityContext | None = None
     terminationMessagePath: str = ""
     terminationMessagePolicy: str = ""
@@ -258,6 +318,10 @@ class HostAlias(View, frozen=True):
     hostnames: list[str] = []
 
 
+class ReadinessGate(View, frozen=True):
+    conditionType: str
+
+
 class PodSpec(View, frozen=True):
     containers: list[Container] = []
     initContainers: list[Container] = []
@@ -269,6 +333,7 @@ class PodSpec(View, frozen=True):
     tolerations: list[Toleration] = []
     schedulerName: str = "default-scheduler"
     schedulingGates: list[SchedulingGate] = []
+    readinessGates: list[ReadinessGate] = []
     schedulingGroup: SchedulingGroup | None = None
     priority: int = 0
     priorityClassName: str = ""
