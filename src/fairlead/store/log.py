@@ -7,6 +7,11 @@ Rows after the meta value `compacted` are complete and without gaps. Of the olde
 key matters; others are rests of an interrupted compaction, which `load` reports. Because only rows up to `compacted`
 are ever removed, max(`compacted`, newest row) is the highest revision ever acknowledged, whatever was removed.
 
+Each row has a checksum over its key and value, so that what the disk changed behind our back is found at start and
+not handed out. (SQLite has checksums in its write-ahead log only.)
+
+Formats: 1 had no checksums. An older format is brought up to date when it is opened, in one transaction.
+
 Every statement lets go of the interpreter lock, and a busy event loop gives it back milliseconds later. So a group is
 written with as few statements as can be: up to `ROWS` rows in one.
 """
@@ -17,7 +22,8 @@ import functools
 import json
 import os
 import sqlite3
-from collections.abc import Sequence
+import zlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, cast
 
@@ -25,7 +31,7 @@ from fairlead.store import folder
 from fairlead.store.mvcc import Entry, Event, StoreError
 from fairlead.store.watchcache import Change
 
-FORMAT = 1
+FORMAT = 2
 ROWS = 64
 _KINDS: tuple[Literal["create", "update", "delete"], ...] = ("create", "update", "delete")
 _KIND_NUMBERS = {kind: number for number, kind in enumerate(_KINDS)}
@@ -37,14 +43,19 @@ CREATE TABLE IF NOT EXISTS log (
   kind INTEGER NOT NULL,
   created INTEGER NOT NULL,
   previous INTEGER NOT NULL,
-  value BLOB NOT NULL
+  value BLOB NOT NULL,
+  checksum INTEGER NOT NULL
 );
 INSERT OR IGNORE INTO meta VALUES ('compacted', 0);
-PRAGMA user_version = 1;
 """
-_INSERT = "INSERT INTO log (revision, key, kind, created, previous, value) VALUES "
+_UPGRADES: Mapping[int, str] = {
+    1: "ALTER TABLE log ADD COLUMN checksum INTEGER NOT NULL DEFAULT 0; UPDATE log SET checksum = checksum(key, value);"
+}
+"""From each older format to the next one."""
+_SELECT = "SELECT revision, key, kind, created, previous, value, checksum FROM log ORDER BY revision"
+_INSERT = "INSERT INTO log (revision, key, kind, created, previous, value, checksum) VALUES "
 
-Row = tuple[int, str, int, int, int, bytes]
+Row = tuple[int, str, int, int, int, bytes, int]
 
 
 class Damaged(StoreError):
@@ -79,7 +90,7 @@ class Log:
         except sqlite3.DatabaseError as error:
             db.close()
             raise Damaged(
-                f"{file} cannot be opened as a store: {error}. Restore a snapshot, or move it out of the way"
+                f"{file} cannot be opened as a store: {error}. Restore a backup, or move it out of the way"
             ) from error
         except Damaged:
             db.close()
@@ -93,15 +104,16 @@ class Log:
         live: dict[str, Entry] = {}
         window: list[Change] = []
         rests: list[int] = []
-        rows = self._db.execute("SELECT revision, key, kind, created, previous, value FROM log ORDER BY revision")
+        rows = self._db.execute(_SELECT)
         try:
             for row in rows:
+                self._verify(row)
                 if row[0] <= compacted:
                     _take_old(row, live, rests)
                 else:
                     window.append(_take_new(row, live))
         except (sqlite3.DatabaseError, IndexError) as error:
-            raise Damaged(f"{self.file} is damaged: {error}. Restore a snapshot") from error
+            raise Damaged(f"{self.file} is damaged: {error}. Restore a backup") from error
         revision = window[-1].event.revision if window else compacted
         if revision - compacted != len(window):
             raise Damaged(f"{self.file} is damaged: it lacks revisions between {compacted} and {revision}")
@@ -140,6 +152,13 @@ class Log:
             values += row
         self._db.execute(_insertion(len(rows)), values)
 
+    def _verify(self, row: Row) -> None:
+        revision, key, *_, value, told = row
+        if checksum(key, value) != told:
+            raise Damaged(
+                f"{self.file} is damaged: revision {revision} ({key}) is not what was written. Restore a backup"
+            )
+
     def _roll_back(self) -> None:
         if self._db.in_transaction:
             self._db.execute("ROLLBACK")
@@ -150,7 +169,13 @@ def row(change: Change) -> Row:
     event, _, before = change
     created = before.created if before is not None else event.revision
     previous = before.revision if before is not None else 0
-    return (event.revision, event.key, _KIND_NUMBERS[event.type], created, previous, event.value)
+    checked = checksum(event.key, event.value)
+    return (event.revision, event.key, _KIND_NUMBERS[event.type], created, previous, event.value, checked)
+
+
+def checksum(key: str, value: bytes) -> int:
+    """What a row's key and value are checked by."""
+    return zlib.crc32(value, zlib.crc32(key.encode()))
 
 
 def write_snapshot(file: Path, entries: Sequence[Entry], revision: int) -> None:
@@ -171,7 +196,7 @@ def write_snapshot(file: Path, entries: Sequence[Entry], revision: int) -> None:
             in_order = sorted(entries, key=lambda e: e.revision)
             db.executemany(
                 _insertion(1),
-                ((e.revision, e.key, int(e.revision != e.created), e.created, 0, e.value) for e in in_order),
+                map(_as_snapshot, in_order),
             )
             db.execute("COMMIT")
         finally:
@@ -184,7 +209,12 @@ def write_snapshot(file: Path, entries: Sequence[Entry], revision: int) -> None:
 
 @functools.cache
 def _insertion(rows: int) -> str:
-    return _INSERT + ",".join(["(?,?,?,?,?,?)"] * rows)
+    return _INSERT + ",".join(["(?,?,?,?,?,?,?)"] * rows)
+
+
+def _as_snapshot(entry: Entry) -> Row:
+    kind, checked = int(entry.revision != entry.created), checksum(entry.key, entry.value)
+    return (entry.revision, entry.key, kind, entry.created, 0, entry.value, checked)
 
 
 def _prepare(db: sqlite3.Connection, file: Path) -> None:
@@ -192,14 +222,16 @@ def _prepare(db: sqlite3.Connection, file: Path) -> None:
     if version > FORMAT:
         raise Damaged(
             f"{file} has format {version}, and this version of Fairlead knows formats up to {FORMAT}. "
-            "Upgrade Fairlead, or restore a snapshot that this version wrote"
+            "Upgrade Fairlead, or restore a backup that this version wrote"
         )
     if version < FORMAT:
-        db.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
+        steps = [_UPGRADES[v] for v in range(version, FORMAT)] if version else [_SCHEMA]
+        db.create_function("checksum", 2, checksum, deterministic=True)
+        db.executescript(f"BEGIN IMMEDIATE; {' '.join(steps)} PRAGMA user_version = {FORMAT}; COMMIT;")
 
 
 def _take_old(row: Row, live: dict[str, Entry], rests: list[int]) -> None:
-    revision, key, kind, created, _, value = row
+    revision, key, kind, created, _, value, _ = row
     before = live.pop(key, None)
     if before is not None:
         rests.append(before.revision)
@@ -210,7 +242,7 @@ def _take_old(row: Row, live: dict[str, Entry], rests: list[int]) -> None:
 
 
 def _take_new(row: Row, live: dict[str, Entry]) -> Change:
-    revision, key, kind, created, _, value = row
+    revision, key, kind, created, _, value, _ = row
     before = live.get(key)
     event = Event(_KINDS[kind], key, value, before.value if before is not None else None, revision)
     if _KINDS[kind] == "delete":

@@ -48,11 +48,18 @@ async def test_a_folder_belongs_to_one_store(tmp_path: Path) -> None:
 
 async def test_a_newer_format_is_refused(tmp_path: Path) -> None:
     await made(tmp_path, "/a")
-    execute(tmp_path, "PRAGMA user_version = 2")
-    with pytest.raises(Damaged, match=r"store\.db has format 2, .* knows formats up to 1\. Upgrade Fairlead"):
+    execute(tmp_path, "PRAGMA user_version = 3")
+    with pytest.raises(Damaged, match=r"store\.db has format 3, .* knows formats up to 2\. Upgrade Fairlead"):
         SqliteStore.open(tmp_path)
-    execute(tmp_path, "PRAGMA user_version = 1")
+    execute(tmp_path, "PRAGMA user_version = 2")
     await SqliteStore.open(tmp_path).close()
+
+
+async def test_a_changed_value_is_found(tmp_path: Path) -> None:
+    await made(tmp_path, "/a", "/b")
+    execute(tmp_path, "UPDATE log SET value = CAST('x@3' AS BLOB) WHERE revision = 2")
+    with pytest.raises(Damaged, match=r"store\.db is damaged: revision 2 \(/b\) is not what was written\. Restore"):
+        SqliteStore.open(tmp_path)
 
 
 async def test_a_file_that_is_no_store_is_refused_and_left_alone(tmp_path: Path) -> None:
