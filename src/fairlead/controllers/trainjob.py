@@ -4,9 +4,14 @@ The pipeline is Kubeflow Trainer 2.3's: the runtime's template, runtimePatches o
 the framework's environment), initializers and trainer overrides, then a server-side apply of the JobSet. A JobSet that
 runs is never changed: it is applied when it is absent or when `suspend` changes.
 
+A runtime with `podGroupPolicy.coscheduling` makes its Pods a gang: they are labelled as members of a PodGroup
+(scheduling.x-k8s.io) that has the TrainJob's name and is applied when it is absent or the TrainJob is suspended. Unlike
+upstream, steps that others wait for (`dependsOn`) are no members: a gang that had to wait for Pods which are only made
+when its first members are done would never start.
+
 Status: Complete and Failed are the JobSet's; Suspended is written only for a job that was suspended, because the
 Kubeflow SDK reports a job as running only while it has no conditions. Runtimes here are torch and plain; a runtime that
-asks for another framework fails the job and says so.
+asks for another framework, or for a gang of Volcano's, fails the job and says so.
 """
 
 from __future__ import annotations
@@ -17,12 +22,13 @@ from typing import Any
 
 import msgspec
 
-from fairlead.api import jobset, trainer
+from fairlead.api import coscheduling, jobset, trainer
+from fairlead.api.coscheduling import PodGroup
 from fairlead.api.jobset import JobSet
 from fairlead.api.meta import Condition, Key
 from fairlead.api.trainer import MlPolicy, TrainingRuntime, TrainJob, TrainJobStatus
 from fairlead.base import timestamp
-from fairlead.machinery import patch, quantity, tables
+from fairlead.machinery import demand, patch, quantity, tables
 from fairlead.reconcile import status as statuses
 from fairlead.reconcile.reconciler import (
     Apply,
@@ -138,22 +144,30 @@ def _unsupported(job: TrainJob, view: View[TrainJob]) -> str:
     if ref.apiGroup != trainer.GROUP or ref.kind not in _KINDS:
         return f"unsupported runtime: {ref.kind}.{ref.apiGroup}"
     runtime = _runtime(job, view)
-    policy = runtime.spec.mlPolicy if runtime is not None else None
-    if policy is None:
+    if runtime is None:
         return ""
-    asked = [f for f in ("mpi", "flux", "jax", "xgboost") if getattr(policy, f) is not None]
+    if runtime.spec.podGroupPolicy is not None and runtime.spec.podGroupPolicy.volcano is not None:
+        return f"unsupported runtime: {ref.name} asks for podGroupPolicy.volcano; use coscheduling or none"
+    policy = runtime.spec.mlPolicy
+    asked = [f for f in ("mpi", "flux", "jax", "xgboost") if getattr(policy, f, None) is not None]
     return f"unsupported runtime: {ref.name} asks for mlPolicy.{asked[0]}; use one with torch or none" if asked else ""
 
 
 def _build(job: TrainJob, child: JobSet | None, view: View[TrainJob]) -> list[Change]:
-    if child is not None and (child.metadata.deleting or child.spec.suspend == job.spec.suspend):
+    if child is not None and child.metadata.deleting:
         return []
-    runtime = _runtime(job, view)
+    runtime, group = _runtime(job, view), view.find(coscheduling.POD_GROUPS, job.key)
+    resting = child is not None and child.spec.suspend == job.spec.suspend
+    grouped = _group_policy(runtime) is None or (group is not None and not job.spec.suspend)
+    if resting and grouped:
+        return []
     if runtime is None:
         ref = job.spec.runtimeRef
         text = f"{ref.kind} {ref.name!r} does not exist; create it, or name another in spec.runtimeRef"
         return [Record(trainer.TRAIN_JOBS, job, "Warning", "TrainJobResourcesCreationFailed", text)]
-    return [Apply(jobset.JOBSETS, jobset_of(job, runtime))]
+    made = jobset_of(job, runtime)
+    changes: list[Change] = [] if grouped else _gang(job, group, made, runtime)
+    return changes if resting else [*changes, Apply(jobset.JOBSETS, made)]
 
 
 def jobset_of(job: TrainJob, runtime: TrainingRuntime) -> Json:
@@ -166,6 +180,8 @@ def jobset_of(job: TrainJob, runtime: TrainingRuntime) -> Json:
         spec = _patched(spec, wanted.get("spec") or {})
         meta = patch.merge_patch(meta, wanted.get("metadata") or {})
     spec["replicatedJobs"] = [_replicated(job, r, policy) for r in spec.get("replicatedJobs") or ()]
+    if _group_policy(runtime) is not None:
+        spec["replicatedJobs"] = _labelled(job, spec["replicatedJobs"])
     spec["suspend"] = job.spec.suspend
     made: Json = {"name": job.metadata.name, "namespace": job.metadata.namespace, "ownerReferences": [_owner(job)]}
     made |= {f: dict(meta[f]) for f in ("labels", "annotations") if meta.get(f)}
@@ -289,6 +305,53 @@ def upsert(env: Sequence[Json] | None, more: Sequence[Json]) -> list[Json]:
     return list(merged.values())
 
 
+# --- the gang ------------------------------------------------------------------------------------------------------
+
+
+def _group_policy(runtime: TrainingRuntime | None) -> trainer.Coscheduling | None:
+    policy = runtime.spec.podGroupPolicy if runtime is not None else None
+    return policy.coscheduling if policy is not None else None
+
+
+def _first(replicated: Sequence[Json]) -> set[str]:
+    """The replicated jobs that others wait for."""
+    return {d["name"] for r in replicated for d in r.get("dependsOn") or ()}
+
+
+def _labelled(job: TrainJob, replicated: Sequence[Json]) -> list[Json]:
+    """The replicated jobs, with the Pods of the gang's labelled as its members."""
+    first = _first(replicated)
+    return [r if r["name"] in first else patch.merge_patch(r, _member(job)) for r in replicated]
+
+
+def _member(job: TrainJob) -> Json:
+    labels = {"metadata": {"labels": {coscheduling.POD_GROUP_LABEL: job.metadata.name}}}
+    return {"template": {"spec": {"template": labels}}}
+
+
+def _gang(job: TrainJob, found: PodGroup | None, made: Json, runtime: TrainingRuntime) -> list[Change]:
+    """The PodGroup of the JobSet `made`, unless it is there as it should be. No group for no Pods."""
+    policy = _group_policy(runtime) or trainer.Coscheduling()
+    replicated = made["spec"]["replicatedJobs"]
+    first = _first(replicated)
+    count, amounts = 0, demand.Amounts()
+    for one in replicated:
+        if one["name"] not in first:
+            pods = one.get("replicas", 1) * one["template"]["spec"]["parallelism"]
+            asked = demand.of_pod(one["template"]["spec"].get("template", {}).get("spec") or {})
+            count, amounts = count + pods, demand.added(amounts, demand.times(asked, pods))
+    spec = {
+        "minMember": count,
+        "minResources": {name: str(amount) for name, amount in amounts.items()},
+        "scheduleTimeoutSeconds": policy.scheduleTimeoutSeconds,
+    }
+    if not count or (found is not None and msgspec.convert(spec, coscheduling.PodGroupSpec) == found.spec):
+        return []
+    meta = {"name": job.metadata.name, "namespace": job.metadata.namespace, "ownerReferences": [_owner(job)]}
+    groups = coscheduling.POD_GROUPS
+    return [Apply(groups, {"apiVersion": groups.api_version, "kind": groups.kind, "metadata": meta, "spec": spec})]
+
+
 def _owner(job: TrainJob) -> Json:
     return {
         "apiVersion": trainer.TRAIN_JOBS.api_version,
@@ -314,6 +377,7 @@ CONTROLLER = Controller(
     reconcile=reconcile,
     links=(
         Owned(jobset.JOBSETS),
+        Owned(coscheduling.POD_GROUPS),
         Referred(trainer.TRAINING_RUNTIMES, _refs("TrainingRuntime")),
         Referred(trainer.CLUSTER_TRAINING_RUNTIMES, _refs("ClusterTrainingRuntime")),
     ),

@@ -68,6 +68,10 @@ class NameTaken(Exception):
     """A name that a child needs is used by an object of another controller."""
 
 
+class NotServed(Exception):
+    """An object of a kind that the API server does not know was to be written."""
+
+
 class NotEmpty(Exception):
     """A namespace that was to be finalized holds something still."""
 
@@ -92,7 +96,7 @@ class Applier:
             await self._together([change for change in changes if isinstance(change, Record)], outcome)
         except Exception as error:  # the run ends here; the caller decides what the failure means
             outcome.error = error
-            if primary is not None and isinstance(error, StatusError | NameTaken):
+            if primary is not None and isinstance(error, StatusError | NameTaken | NotServed):
                 await self._tell(resource, primary, error)
         return outcome
 
@@ -119,12 +123,7 @@ class Applier:
             case Create():
                 await self._create(change, outcome)
             case Apply():
-                options = WriteOptions(manager=self._name, force=True)
-                self._note(
-                    change.resource,
-                    await self._client.apply(self._meta(change.resource), change.object, options),
-                    outcome,
-                )
+                await self._apply(change, outcome)
             case Patch():
                 await self._patch(change, outcome)
             case SetStatus():
@@ -140,6 +139,20 @@ class Applier:
                 outcome.wake = change.time if outcome.wake is None else min(outcome.wake, change.time)
             case _:  # pragma: no cover
                 assert_never(change)
+
+    async def _apply(self, change: Apply, outcome: Outcome) -> None:
+        options = WriteOptions(manager=self._name, force=True)
+        try:
+            made = await self._client.apply(self._meta(change.resource), change.object, options)
+        except StatusError as error:
+            if error.code == 404 and not _is_gone(error):
+                kind, name = change.resource, change.object["metadata"]["name"]
+                raise NotServed(
+                    f"{kind.kind} {name} cannot be made: the server does not serve {kind.qualified} ({kind.version}); "
+                    "install its CustomResourceDefinition"
+                ) from None
+            raise
+        self._note(change.resource, made, outcome)
 
     async def _create(self, change: Create, outcome: Outcome) -> None:
         options = WriteOptions(manager=self._name)
@@ -223,7 +236,7 @@ class Applier:
 
     # --- events ----------------------------------------------------------------------------------------------------
 
-    async def _tell(self, resource: Resource[Any], primary: Object, error: StatusError | NameTaken) -> None:
+    async def _tell(self, resource: Resource[Any], primary: Object, error: Exception) -> None:
         """Failures that need a person are told on the primary; conflicts and deletions in progress need none."""
         if isinstance(error, StatusError) and (error.code in (404, 409) or error.code >= 500 or _is_terminating(error)):
             return

@@ -19,7 +19,7 @@ from fairlead.base.errors import StatusError
 from fairlead.client.cache import Cache
 from fairlead.client.protocol import Client
 from fairlead.reconcile.alarm import Alarm
-from fairlead.reconcile.applier import Applier, NotEmpty, Outcome
+from fairlead.reconcile.applier import Applier, NotEmpty, NotServed, Outcome
 from fairlead.reconcile.expectations import Expectations
 from fairlead.reconcile.reconciler import Change, Controller, WakeAt
 from fairlead.reconcile.views import Caches, Item, Links
@@ -150,7 +150,7 @@ class Runner:
                 self._log.debug("%s %s: %s", *what, error)
             case StatusError() if error.code == 409:
                 self._log.debug("%s %s: %s", *what, error)
-            case StatusError():
+            case StatusError() | NotServed():
                 self._log.warning("%s %s: %s", *what, error)
             case _:
                 self._log.error("%s %s: %s", *what, error, exc_info=error)

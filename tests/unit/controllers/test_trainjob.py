@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from fairlead.api import jobset, trainer
+from fairlead.api import coscheduling, jobset, trainer
 from fairlead.api.jobset import JobSet
 from fairlead.api.meta import Key
 from fairlead.api.trainer import TrainingRuntime, TrainJob
@@ -43,8 +43,14 @@ def child(status: dict[str, Any] | None = None, suspend: bool = False) -> JobSet
     return msgspec.convert({"metadata": meta, "spec": {"suspend": suspend}, "status": status or {}}, JobSet)
 
 
-def reconcile(job: TrainJob, *children: JobSet, with_runtime: TrainingRuntime | None = None) -> list[Change]:
-    linked = {
+def reconcile(
+    job: TrainJob,
+    *children: JobSet,
+    with_runtime: TrainingRuntime | None = None,
+    group: coscheduling.PodGroup | None = None,
+) -> list[Change]:
+    linked: dict[Any, Any] = {
+        coscheduling.POD_GROUPS: [group] if group is not None else [],
         jobset.JOBSETS: children,
         trainer.TRAINING_RUNTIMES: [],
         trainer.CLUSTER_TRAINING_RUNTIMES: [with_runtime or runtime()],
@@ -183,3 +189,80 @@ def test_initializers_get_their_source() -> None:
     container = node(reconcile(trainjob(initializer=wanted), with_runtime=one))
     assert container["env"] == [{"name": "STORAGE_URI", "value": "hf://a/b"}]
     assert container["envFrom"] == [{"secretRef": {"name": "token"}}]
+
+
+# --- gangs ---------------------------------------------------------------------------------------------------------
+
+
+def gang_runtime(policy: dict[str, Any] | None = None, *, initializer: bool = False) -> TrainingRuntime:
+    def job(name: str, step: str, **more: Any) -> dict[str, Any]:
+        meta = {"labels": {"trainer.kubeflow.org/trainjob-ancestor-step": step}}
+        container = {"name": name, "resources": {"limits": {"nvidia.com/gpu": 3}, "requests": {"memory": "1536Mi"}}}
+        spec = {"template": {"spec": {"containers": [container]}}}
+        return {"name": name, "template": {"metadata": meta, "spec": spec}} | more
+
+    jobs = [job("node", "trainer")]
+    if initializer:
+        waits = [{"name": "dataset-initializer", "status": "Complete"}]
+        jobs = [job("dataset-initializer", "dataset-initializer"), job("node", "trainer", dependsOn=waits)]
+    spec = {
+        "podGroupPolicy": policy or {"coscheduling": {"scheduleTimeoutSeconds": 90}},
+        "template": {"spec": {"replicatedJobs": jobs}},
+    }
+    return msgspec.convert({"metadata": {"name": "torch-distributed"}, "spec": spec}, TrainingRuntime)
+
+
+def pod_group(members: int) -> coscheduling.PodGroup:
+    resources = {"memory": "3Gi", "nvidia.com/gpu": "6"}
+    spec = coscheduling.PodGroupSpec(members, resources, 90)
+    return msgspec.structs.replace(coscheduling.PodGroup(), metadata=child().metadata, spec=spec)
+
+
+def applied_kinds(changes: list[Change]) -> list[str]:
+    return [c.resource.kind for c in changes if isinstance(c, Apply)]
+
+
+def pod_labels(made: Any) -> list[Any]:
+    templates = [r["template"]["spec"]["template"] for r in made["spec"]["replicatedJobs"]]
+    return [t.get("metadata", {}).get("labels") for t in templates]
+
+
+def test_coscheduling_makes_the_pods_a_gang() -> None:
+    group, made = (c.object for c in reconcile(trainjob(), with_runtime=gang_runtime()) if isinstance(c, Apply))
+    assert (group["kind"], group["metadata"]["name"]) == ("PodGroup", "digits")
+    assert group["metadata"]["ownerReferences"][0]["controller"] is True
+    assert group["spec"] == {
+        "minMember": 2,
+        "minResources": {"memory": "3Gi", "nvidia.com/gpu": "6"},
+        "scheduleTimeoutSeconds": 90,
+    }
+    assert pod_labels(made) == [{coscheduling.POD_GROUP_LABEL: "digits"}]
+
+
+def test_steps_that_others_wait_for_are_no_members() -> None:
+    changes = reconcile(trainjob(), with_runtime=gang_runtime(initializer=True))
+    group, made = (c.object for c in changes if isinstance(c, Apply))
+    assert group["spec"]["minMember"] == 2
+    assert pod_labels(made) == [None, {coscheduling.POD_GROUP_LABEL: "digits"}]
+
+
+def test_a_gang_is_made_when_absent_and_changed_only_while_suspended() -> None:
+    def asked(job: TrainJob, *, suspend: bool = False, group: coscheduling.PodGroup | None = None) -> list[str]:
+        return applied_kinds(reconcile(job, child(suspend=suspend), with_runtime=gang_runtime(), group=group))
+
+    assert asked(trainjob()) == ["PodGroup"]
+    assert asked(trainjob(), group=pod_group(9)) == []
+    assert asked(trainjob(suspend=True), suspend=True, group=pod_group(9)) == ["PodGroup"]
+    assert asked(trainjob(suspend=True), suspend=True, group=pod_group(2)) == []
+    assert asked(trainjob(), suspend=True, group=pod_group(2)) == ["JobSet"]
+
+
+def test_no_policy_no_gang_and_no_pods_no_gang() -> None:
+    assert applied_kinds(reconcile(trainjob())) == ["JobSet"]
+    assert applied_kinds(reconcile(trainjob(trainer={"numNodes": 0}), with_runtime=gang_runtime())) == ["JobSet"]
+
+
+def test_a_gang_of_volcano_fails_the_job_with_the_remedy() -> None:
+    failed = status_of(reconcile(trainjob(), with_runtime=gang_runtime({"volcano": {}})))["conditions"][0]
+    assert failed["reason"] == "TrainingRuntimeNotSupported"
+    assert "asks for podGroupPolicy.volcano; use coscheduling or none" in failed["message"]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fairlead.api import builtin, jobset, trainer
+from fairlead.api import builtin, coscheduling, jobset, trainer
 from fairlead.machinery import tables
 
 
@@ -51,7 +51,7 @@ def test_the_bundled_definitions_are_the_views_kinds() -> None:
         (c["spec"]["group"], c["spec"]["versions"][0]["name"], c["spec"]["names"]["plural"])
         for c in tables.bundled_crds()
     }
-    assert served == {r.gvr for r in (*jobset.RESOURCES, *trainer.RESOURCES)}
+    assert served == {r.gvr for r in (*jobset.RESOURCES, *trainer.RESOURCES, *coscheduling.RESOURCES)}
 
 
 def test_bundled_definitions_are_fresh_each_time() -> None:

@@ -1,10 +1,10 @@
 import asyncio
 from typing import Any
 
-from fairlead.api import batch, core
+from fairlead.api import batch, core, coscheduling
 from fairlead.api.meta import Key
 from fairlead.client.protocol import WriteOptions
-from fairlead.reconcile.applier import TOGETHER, Applier, Deleted, NameTaken
+from fairlead.reconcile.applier import TOGETHER, Applier, Deleted, NameTaken, NotServed
 from fairlead.reconcile.reconciler import Absent, Apply, Change, Create, Delete, Patch, Record, SetStatus, WakeAt
 from fairlead.testing import builders
 from fairlead.testing.cluster import Cluster
@@ -94,6 +94,17 @@ async def test_a_create_repeated_is_done_and_a_name_taken_is_told() -> None:
         assert isinstance(outcome.error, NameTaken)
         (event,) = await cluster.list(core.EVENTS)
         assert (event.type, event.involvedObject.name, event.count) == ("Warning", "j2", 1)
+
+
+async def test_a_kind_that_is_not_served_is_told_with_the_remedy() -> None:
+    group = {"metadata": {"name": "g", "namespace": "default"}}
+    async with Cluster() as cluster:
+        outcome = await apply(cluster, Apply(coscheduling.POD_GROUPS, group), primary=JOB.view())
+        assert isinstance(outcome.error, NotServed)
+        (event,) = await cluster.list(core.EVENTS)
+        assert (event.type, event.reason) == ("Warning", "FailedReconcile")
+        assert "podgroups.scheduling.x-k8s.io" in event.message
+        assert "install its CustomResourceDefinition" in event.message
 
 
 async def test_events_are_written_last_and_counted() -> None:
