@@ -19,7 +19,7 @@ async def test_job_complete(world, judge):
 
 
 async def test_job_fails_by_backoff_limit(world, judge):
-    await world.create(job("run=0.1s,exit=3", backoffLimit=0, parallelism=2, completions=2))
+    await world.create(job("run=0.1s,exit=3", backoffLimit=0))
     await world.has(JOBS, "work", "Failed")
     judge("job-backoff-limit", await world.outcome())
 
@@ -60,6 +60,7 @@ async def test_job_suspend_and_resume(world, judge):
 async def test_job_active_deadline(world, judge):
     await world.create(job(activeDeadlineSeconds=1))
     await world.has(JOBS, "work", "Failed")
+    await world.running(0)
     judge("job-deadline", await world.outcome())
 
 
