@@ -9,6 +9,7 @@ from fairlead.apiserver.admission.namespace_lifecycle import NamespaceLifecycle
 from fairlead.apiserver.admission.priority import Priority
 from fairlead.apiserver.admission.review import Operation, Plugin, Review
 from fairlead.apiserver.admission.service_account import ServiceAccount
+from fairlead.apiserver.admission.trainjob import TrainJob
 from fairlead.apiserver.state import Api
 
 PLUGINS: tuple[Plugin, ...] = (
@@ -16,6 +17,7 @@ PLUGINS: tuple[Plugin, ...] = (
     ServiceAccount(),
     Priority(),
     DefaultTolerationSeconds(),
+    TrainJob(),
 )
 
 
