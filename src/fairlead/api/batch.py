@@ -63,4 +63,41 @@ JOBS: Resource[Job] = Resource(
     schema="io.k8s.api.batch.v1.Job",
 )
 
-RESOURCES: tuple[Resource[Any], ...] = (JOBS,)
+
+class CronJobSpec(View, frozen=True):
+    schedule: str = ""
+    timeZone: str | None = None
+    startingDeadlineSeconds: int | None = None
+    concurrencyPolicy: str = "Allow"
+    suspend: bool = False
+    jobTemplate: dict[str, Any] = {}
+    """A JobTemplateSpec as it stands: it is copied into Jobs."""
+    successfulJobsHistoryLimit: int = 3
+    failedJobsHistoryLimit: int = 1
+
+
+class CronJobStatus(View, frozen=True):
+    active: list[dict[str, str]] = []
+    lastScheduleTime: str | None = None
+    lastSuccessfulTime: str | None = None
+
+
+class CronJob(Object, frozen=True):
+    spec: CronJobSpec = CronJobSpec()
+    status: CronJobStatus = CronJobStatus()
+
+
+CRON_JOBS: Resource[CronJob] = Resource(
+    "batch",
+    "v1",
+    "CronJob",
+    "cronjobs",
+    CronJob,
+    singular="cronjob",
+    short=("cj",),
+    categories=("all",),
+    status=True,
+    schema="io.k8s.api.batch.v1.CronJob",
+)
+
+RESOURCES: tuple[Resource[Any], ...] = (JOBS, CRON_JOBS)

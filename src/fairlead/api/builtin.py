@@ -4,14 +4,35 @@ from __future__ import annotations
 
 from typing import Any
 
-from fairlead.api import apiextensions, batch, coordination, core, discovery, scheduling
+from fairlead.api import (
+    apiextensions,
+    apps,
+    autoscaling,
+    batch,
+    coordination,
+    core,
+    discovery,
+    networking,
+    node,
+    policy,
+    resource,
+    scheduling,
+    storage,
+)
 from fairlead.api.meta import Resource
 
 RESOURCES: tuple[Resource[Any], ...] = (
     *core.RESOURCES,
+    *apps.RESOURCES,
     *batch.RESOURCES,
     *coordination.RESOURCES,
     *discovery.RESOURCES,
     *scheduling.RESOURCES,
     *apiextensions.RESOURCES,
+    *policy.RESOURCES,
+    *autoscaling.RESOURCES,
+    *networking.RESOURCES,
+    *storage.RESOURCES,
+    *node.RESOURCES,
+    *resource.RESOURCES,
 )

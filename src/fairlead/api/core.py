@@ -529,6 +529,62 @@ class PersistentVolumeClaim(Object, frozen=True):
     pass
 
 
+class ReplicationControllerSpec(View, frozen=True):
+    replicas: int = 1
+    minReadySeconds: int = 0
+    selector: dict[str, str] = {}
+    template: dict[str, Any] = {}
+
+
+class ReplicationControllerStatus(View, frozen=True):
+    replicas: int = 0
+    fullyLabeledReplicas: int = 0
+    readyReplicas: int = 0
+    availableReplicas: int = 0
+    observedGeneration: int = 0
+    conditions: list[Condition] = []
+
+
+class ReplicationController(Object, frozen=True):
+    spec: ReplicationControllerSpec = ReplicationControllerSpec()
+    status: ReplicationControllerStatus = ReplicationControllerStatus()
+
+
+class ResourceQuotaSpec(View, frozen=True):
+    hard: Quantities = {}
+    scopes: list[str] = []
+    scopeSelector: dict[str, Any] | None = None
+
+
+class ResourceQuotaStatus(View, frozen=True):
+    hard: Quantities = {}
+    used: Quantities = {}
+
+
+class ResourceQuota(Object, frozen=True):
+    spec: ResourceQuotaSpec = ResourceQuotaSpec()
+    status: ResourceQuotaStatus = ResourceQuotaStatus()
+
+
+class LimitRangeItem(View, frozen=True):
+    """What one Pod, container or claim may and must ask for."""
+
+    type: str = ""
+    max: Quantities = {}
+    min: Quantities = {}
+    default: Quantities = {}
+    defaultRequest: Quantities = {}
+    maxLimitRequestRatio: Quantities = {}
+
+
+class LimitRangeSpec(View, frozen=True):
+    limits: list[LimitRangeItem] = []
+
+
+class LimitRange(Object, frozen=True):
+    spec: LimitRangeSpec = LimitRangeSpec()
+
+
 def _core(kind: str, plural: str, view: type[Any], **more: Any) -> Resource[Any]:
     return Resource("", "v1", kind, plural, view, singular=kind.lower(), schema=f"io.k8s.api.core.v1.{kind}", **more)
 
@@ -549,6 +605,15 @@ CLAIMS: Resource[PersistentVolumeClaim] = _core(
     "PersistentVolumeClaim", "persistentvolumeclaims", PersistentVolumeClaim, short=("pvc",), status=True
 )
 
+POD_TEMPLATES: Resource[Object] = _core("PodTemplate", "podtemplates", Object)
+REPLICATION_CONTROLLERS: Resource[ReplicationController] = _core(
+    "ReplicationController", "replicationcontrollers", ReplicationController, short=("rc",), categories=("all",),
+    status=True, scale=True,
+)  # fmt: skip
+QUOTAS: Resource[ResourceQuota] = _core("ResourceQuota", "resourcequotas", ResourceQuota, short=("quota",), status=True)
+LIMIT_RANGES: Resource[LimitRange] = _core("LimitRange", "limitranges", LimitRange, short=("limits",))
+
 RESOURCES: tuple[Resource[Any], ...] = (
     PODS, NODES, NAMESPACES, CONFIG_MAPS, SECRETS, SERVICES, SERVICE_ACCOUNTS, EVENTS, ENDPOINTS, CLAIMS,
+    POD_TEMPLATES, REPLICATION_CONTROLLERS, QUOTAS, LIMIT_RANGES,
 )  # fmt: skip

@@ -43,9 +43,15 @@ class Served(msgspec.Struct, frozen=True):
         return f"/registry/{self.resource.group or 'core'}/{self.resource.plural}/"
 
 
+_SCALE = ScaleSubresource("spec.replicas", "status.replicas", "spec.selector")
+"""Where built-in kinds have what their `scale` shows."""
+
+
 def with_builtins() -> Catalog:
     """A catalog of the built-in kinds."""
-    return Catalog([Served(r.plain, tables.structure(r.schema)) for r in builtin.RESOURCES])
+    return Catalog(
+        [Served(r.plain, tables.structure(r.schema), scale=_SCALE if r.scale else None) for r in builtin.RESOURCES]
+    )
 
 
 class Catalog:

@@ -7,6 +7,7 @@ from typing import Any
 from fairlead.apiserver import deletion, encoding, ownership, patches, writes
 from fairlead.apiserver.state import Answer, Api, Call, Plain
 from fairlead.base import errors
+from fairlead.machinery import selector as selectors
 from fairlead.store.mvcc import Delete, Mismatch, Put
 
 
@@ -67,9 +68,18 @@ def _scale(call: Call, obj: Plain) -> Plain:
     status: Plain = {"replicas": _at(obj, _path(call, "statusReplicasPath")) or 0}
     selector = _at(obj, _path(call, "labelSelectorPath"))
     if selector:
-        status["selector"] = selector
+        status["selector"] = _selector_text(selector)
     spec = {"replicas": _at(obj, _path(call, "specReplicasPath")) or 0}
     return {"kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": kept, "spec": spec, "status": status}
+
+
+def _selector_text(found: Any) -> str:
+    """Custom kinds have it as text, built-in ones as a LabelSelector, a ReplicationController as plain labels."""
+    if isinstance(found, str):
+        return found
+    if isinstance(found, dict) and ("matchLabels" in found or "matchExpressions" in found):
+        return str(selectors.from_label_selector(found))
+    return str(selectors.from_labels(found))
 
 
 def _path(call: Call, name: str) -> list[str]:

@@ -164,7 +164,8 @@ def _event_rules(event: Obj) -> Iterator[Cause]:
         yield causes.invalid("involvedObject.namespace", about, "does not match event.namespace")
 
 
-def _claim_default(claim: Obj) -> None:
+def claim_default(claim: Obj) -> None:
+    """Of claims and of their templates."""
     claim.setdefault("spec", {}).setdefault("volumeMode", "Filesystem")
 
 
@@ -210,6 +211,6 @@ WAYS = {
     ("", "events"): Ways(rules=_event_rules, generation=False),
     ("", "endpoints"): Ways(generation=False),
     ("", "persistentvolumeclaims"): Ways(
-        _claim_default, _claim_rules, _claim_transitions, create=_claim_create, generation=False
+        claim_default, _claim_rules, _claim_transitions, create=_claim_create, generation=False
     ),
 }  # fmt: skip

@@ -21,6 +21,7 @@ import msgspec
 
 from fairlead.api.meta import Resource
 from fairlead.apiserver.kinds import (
+    apps,
     coordination,
     core,
     crds,
@@ -43,7 +44,7 @@ __all__ = ["Obj", "Strategy", "find", "validate_meta", "validate_meta_update"]
 
 BUILT_IN: dict[tuple[str, str], Ways] = {
     **pods.WAYS, **jobs.WAYS, **services.WAYS, **core.WAYS, **scheduling.WAYS, **coordination.WAYS, **discovery.WAYS,
-    **crds.WAYS,
+    **crds.WAYS, **apps.WAYS,
 }  # fmt: skip
 CUSTOM: dict[tuple[str, str], Ways] = {**jobset.WAYS, **trainer.WAYS}
 

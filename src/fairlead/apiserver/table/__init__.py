@@ -10,13 +10,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from fairlead.apiserver.catalog import Served
-from fairlead.apiserver.table import cluster, custom, pods
+from fairlead.apiserver.table import cluster, custom, networks, pods, workloads
 from fairlead.apiserver.table.printer import Plain, Printer
 
 Include = Literal["None", "Metadata", "Object"]
 Version = Literal["v1", "v1beta1"]
 
-_PRINTERS = {("", "pods"): pods.PODS, ("batch", "jobs"): pods.JOBS, **cluster.PRINTERS}
+_PRINTERS = {
+    ("", "pods"): pods.PODS, ("batch", "jobs"): pods.JOBS,
+    **cluster.PRINTERS, **workloads.PRINTERS, **networks.PRINTERS,
+}  # fmt: skip
 
 
 def table(

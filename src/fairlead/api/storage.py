@@ -1,0 +1,23 @@
+"""storage.k8s.io/v1: StorageClass."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fairlead.api.meta import Object, Resource
+
+
+class StorageClass(Object, frozen=True):
+    provisioner: str = ""
+    parameters: dict[str, str] = {}
+    reclaimPolicy: str = "Delete"
+    volumeBindingMode: str = "Immediate"
+    allowVolumeExpansion: bool = False
+
+
+STORAGE_CLASSES: Resource[StorageClass] = Resource(
+    "storage.k8s.io", "v1", "StorageClass", "storageclasses", StorageClass, singular="storageclass", namespaced=False,
+    short=("sc",), schema="io.k8s.api.storage.v1.StorageClass",
+)  # fmt: skip
+
+RESOURCES: tuple[Resource[Any], ...] = (STORAGE_CLASSES,)
