@@ -16,6 +16,8 @@ COMMANDS = {
     "status": "fairlead.cli.status",
     "kubeconfig": "fairlead.cli.kubeconfig",
     "run": "fairlead.cli.run",
+    "backup": "fairlead.cli.backup",
+    "restore": "fairlead.cli.restore",
     "controllers": "fairlead.cli.controllers",
 }
 
