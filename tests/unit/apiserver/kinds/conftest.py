@@ -35,7 +35,9 @@ class Kinds:
             self._add(resource, tables.custom(version.schema.openAPIV3Schema))
 
     def _add(self, resource: Resource[Any], structure: Structure) -> None:
-        self._kinds[resource.kind] = (resource, structure, strategy.find(resource, structure))
+        """By kind; where a built-in one has that name already, by kind and group."""
+        name = f"{resource.kind}.{resource.group}" if resource.kind in self._kinds else resource.kind
+        self._kinds[name] = (resource, structure, strategy.find(resource, structure))
 
     def create(self, kind: str, obj: Obj) -> tuple[Obj, list[str]]:
         """(the object as it would be stored, what is wrong with it)."""
