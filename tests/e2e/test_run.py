@@ -128,3 +128,33 @@ def test_interrupting_run_leaves_the_job(plane: Plane, tmp_path: Path) -> None:
     assert "the job goes on" in said
     assert "goes-on" in plane.kubectl("get", "trainjob", "goes-on", "-o", "name").stdout
     plane.kubectl("delete", "trainjob", "goes-on", "--timeout=60s")
+
+
+def test_a_scheduler_of_its_own_process_places_its_profiles_pods(plane: Plane, namespace: str) -> None:
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "elsewhere", "namespace": namespace},
+        "spec": {
+            "schedulerName": "other",
+            "terminationGracePeriodSeconds": 1,
+            "containers": [{"name": "c", "image": "i", "command": ["sleep", "60"]}],
+        },
+    }
+    command = [FAIRLEAD, "scheduler", "--kubeconfig", str(plane.kubeconfig), "--profiles", "other"]
+    running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    try:
+        plane.kubectl("apply", "-f", "-", stdin=json.dumps(pod))
+        plane.kubectl("wait", "-n", namespace, "pod/elsewhere", "--for=condition=Ready", "--timeout=40s")
+    finally:
+        running.terminate()
+        _, said = running.communicate(timeout=30)
+    assert "scheduling other against" in said
+    assert running.returncode == 0, said
+
+
+def test_bundled_definitions_can_be_applied_elsewhere(plane: Plane) -> None:
+    printed = fairlead("crds", "--runtimes").stdout
+    applied = plane.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=printed).stdout
+    assert "customresourcedefinition.apiextensions.k8s.io/trainjobs.trainer.kubeflow.org serverside-applied" in applied
+    assert "clustertrainingruntime.trainer.kubeflow.org/torch-distributed serverside-applied" in applied

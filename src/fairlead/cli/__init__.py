@@ -19,6 +19,8 @@ COMMANDS = {
     "backup": "fairlead.cli.backup",
     "restore": "fairlead.cli.restore",
     "controllers": "fairlead.cli.controllers",
+    "scheduler": "fairlead.cli.scheduler",
+    "crds": "fairlead.cli.crds",
 }
 
 
