@@ -17,49 +17,102 @@ _CLASSES: Final = {
     "space": r"\t\n\v\f\r ", "upper": "A-Z", "word": "0-9A-Za-z_", "xdigit": "0-9A-Fa-f",
 }  # fmt: skip
 _PART: Final = re.compile(
-    r"\\Q.*?(?:\\E|$)|\\x\{[0-9A-Fa-f]{1,6}\}|\\[pP](?:\{\^?\w+\}|\w)|\\.|\[:\^?\w+:\]|\(\?(?:P?<[=!]?|P=|P>|[=!>(#]|[a-zA-Z]*[):-])"
-    r"|[\[\]$]",
+    r"\\Q.*?(?:\\E|$)|\\x\{[0-9A-Fa-f]{1,6}\}|\\[pP](?:\{\^?\w+\}|\w)|\\.|\[:\^?\w+:\]"
+    r"|\(\?(?:P?<[=!]?|P=|P>|[=!>(#]|[a-zA-Z]*(?:-[a-zA-Z]+)?[):])|\[\^?\]?|[]$()|]",
     re.DOTALL,
 )
+_FLAGS: Final = re.compile(r"\(\?([ims]*)(?:-([ims]+))?([):])")
 _UNICODE: Final = {"L": r"[^\W\d_]", "N": r"\d", "Nd": r"\d", "Lu": "[A-ZÀ-ÖØ-Þ]", "Ll": "[a-zß-öø-ÿ]"}
 
 
 @lru_cache(maxsize=1024)
 def compile(pattern: str) -> re.Pattern[str]:
     """The compiled pattern. Raises ValueError for what RE2 does not understand."""
-    multiline = re.match(r"\(\?[a-z]*m[a-z]*\)", pattern) is not None
-    depth = 0
-
-    def translated(found: re.Match[str]) -> str:
-        nonlocal depth
-        part = found.group()
-        if part == "[":
-            depth, opened = 1, not depth
-            return "[" if opened else r"\["
-        if part == "]":
-            depth = 0
-            return "]"
-        if part == "$":
-            return "$" if depth or multiline else r"\Z"
-        return _translate(part, pattern, depth > 0)
-
+    translation = _Translation(pattern)
     try:
-        return re.compile(_PART.sub(translated, pattern), 0 if r"\p" in pattern.lower() else re.ASCII)
+        text = _PART.sub(translation.part, pattern) + translation.scopes[-1].closing
+        return re.compile(text, 0 if r"\p" in pattern.lower() else re.ASCII)
     except (re.error, OverflowError) as e:
         raise ValueError(f"error parsing regexp: {e}: `{pattern}`") from None
 
 
-def _translate(part: str, pattern: str, inside: bool) -> str:
+class _Scope:
+    """One group. RE2's flags in the middle (`a(?i)b|c`) hold until the group ends, over its alternatives; those of `re`
+    hold in a group of their own, which is opened here for each of them and in each alternative anew."""
+
+    __slots__ = ("multiline", "opened")
+
+    def __init__(self, multiline: bool) -> None:
+        self.multiline, self.opened = multiline, ""
+
+    @property
+    def closing(self) -> str:
+        return ")" * self.opened.count("(")
+
+
+class _Translation:
+    """A pattern on its way, part by part."""
+
+    def __init__(self, pattern: str) -> None:
+        self._pattern, self._inside = pattern, False
+        self.scopes = [_Scope(multiline=False)]
+
+    def part(self, found: re.Match[str]) -> str:
+        part = found.group()
+        if part[0] == "[" and part[1:2] != ":":
+            return self._bracket(part)
+        if part == "]":
+            self._inside = False
+            return part
+        if self._inside or part[0] == "\\" or part[0] == "[":
+            return _translate(part, self._inside)
+        match part:
+            case "$":
+                return "$" if self.scopes[-1].multiline else r"\Z"
+            case "|":
+                scope = self.scopes[-1]
+                return f"{scope.closing}|{scope.opened}"
+            case ")":
+                closing = self.scopes.pop().closing if len(self.scopes) > 1 else ""
+                return f"{closing})"
+        return self._group(part)
+
+    def _bracket(self, part: str) -> str:
+        """A set begins; a bracket within one is itself."""
+        if self._inside:
+            self._inside = not part.endswith("]")
+            return "\\" + part
+        self._inside = True
+        return part
+
+    def _group(self, part: str) -> str:
+        scope = self.scopes[-1]
+        flags = _FLAGS.fullmatch(part) if part != "(?)" else None
+        multiline = scope.multiline
+        if flags is not None:
+            on, off, end = flags.group(1), flags.group(2) or "", flags.group(3)
+            multiline = (multiline or "m" in on) and "m" not in off
+            if end == ")":
+                scope.multiline = multiline
+                opened = part[:-1] + ":"
+                scope.opened += opened
+                return opened
+        elif part in ("(?P<", "(?<"):
+            part = "(?P<"
+        elif part != "(":
+            raise ValueError(f"error parsing regexp: invalid or unsupported Perl syntax: `{part}` in `{self._pattern}`")
+        self.scopes.append(_Scope(multiline))
+        return part
+
+
+def _translate(part: str, inside: bool) -> str:
+    """An escape, a named class, or what is in a set."""
     if part.startswith("[:"):
         name, negated = part[2:-2].lstrip("^"), part[2] == "^"
         if name not in _CLASSES or negated or not inside:
             raise ValueError(f"error parsing regexp: invalid character class range: `{part}`")
         return _CLASSES[name]
-    if part.startswith("(?"):
-        if part in ("(?P<", "(?<"):
-            return "(?P<"
-        if part[2] in "=!><(#P":
-            raise ValueError(f"error parsing regexp: invalid or unsupported Perl syntax: `{part}` in `{pattern}`")
+    if part[0] != "\\":
         return part
     match part[1]:
         case "z":
