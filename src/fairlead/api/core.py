@@ -214,7 +214,7 @@ class SleepAction(View, frozen=True):
     seconds: int
 
 
-class Handler(View, frozen=True):
+class Act(View, frozen=True):
     """What a probe or a hook does: one of these."""
 
     exec: ExecAction | None = None
@@ -224,7 +224,7 @@ class Handler(View, frozen=True):
     sleep: SleepAction | None = None
 
 
-class Probe(Handler, frozen=True):
+class Probe(Act, frozen=True):
     initialDelaySeconds: int = 0
     periodSeconds: int = 10
     timeoutSeconds: int = 1
@@ -234,8 +234,8 @@ class Probe(Handler, frozen=True):
 
 
 class Lifecycle(View, frozen=True):
-    postStart: Handler | None = None
-    preStop: Handler | None = None
+    postStart: Act | None = None
+    preStop: Act | None = None
     stopSignal: str = ""
 
 
