@@ -27,6 +27,10 @@ from fairlead.base import errors, telemetry
 
 BODY_LIMIT = 3 * 1024 * 1024
 """Bytes of a request's body, as upstream."""
+SHUTDOWN_SECONDS = 1.0
+"""How long requests under way may take when the server stops. (Streams have been ended before.)"""
+_STREAMS = frozenset(("log", "exec", "attach", "portforward", "proxy"))
+"""Subresources whose answer may last, as that of a watch does."""
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"))
 _log = telemetry.logger("apiserver")
 
@@ -56,7 +60,9 @@ class App:
     ) -> None:  # fmt: skip
         self.api, self.authenticator, self.authorizer = api, authenticator, authorizer
         self.documents, self.special = documents, special
-        self._watches: set[asyncio.Task[Any]] = set()
+        self._streams: dict[Any, asyncio.Task[Any]] = {}
+        """Answers that last, by the connection (HTTP/1.1: one at a time): the task of each."""
+        self._closing = False
         self._handle = _composed(self, LAYERS, self.answer)
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -64,7 +70,12 @@ class App:
         return await self._handle(Exchange(request))
 
     async def answer(self, exchange: Exchange) -> web.StreamResponse:
-        """The innermost: whoever is concerned."""
+        """The innermost: whoever is concerned. An answer that may last ends with its connection and with the server."""
+        if exchange.info.verb == "watch" or exchange.info.subresource in _STREAMS:
+            return await self._stream(exchange)
+        return await self._answer(exchange)
+
+    async def _answer(self, exchange: Exchange) -> web.StreamResponse:
         for concerned in self.special:
             response = await concerned(exchange)
             if response is not None:
@@ -72,25 +83,32 @@ class App:
         info = exchange.info
         if not info.is_resource:
             return self._document(exchange)
-        if info.verb == "watch":
-            return await self._watch(exchange)
         return await resources.respond(self.api, exchange)
 
     async def close(self) -> None:
-        """End all watches."""
-        for task in tuple(self._watches):
+        """End all watches and other streams; none begins after that."""
+        self._closing = True
+        tasks = tuple(self._streams.values())
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._watches, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _watch(self, exchange: Exchange) -> web.StreamResponse:
-        task = asyncio.current_task()
+    def lost(self, connection: Any) -> None:
+        """A client has gone: what was streamed to it ends. (What it has written is written all the same.)"""
+        task = self._streams.get(connection)
         if task is not None:
-            self._watches.add(task)
+            task.cancel()
+
+    async def _stream(self, exchange: Exchange) -> web.StreamResponse:
+        if self._closing:
+            raise errors.unavailable("the server is shutting down")
+        task, connection = asyncio.current_task(), exchange.request.protocol
+        assert task is not None
+        self._streams[connection] = task
         try:
-            return await resources.respond(self.api, exchange)
+            return await self._answer(exchange)
         finally:
-            if task is not None:
-                self._watches.discard(task)
+            del self._streams[connection]
 
     def _document(self, exchange: Exchange) -> web.StreamResponse:
         path, headers = exchange.info.path, exchange.request.headers
@@ -167,8 +185,8 @@ def _around(app: App, layer: Layer, inner: Handle) -> Handle:
 
 async def serve(app: App, port: int, context: ssl.SSLContext | None, *, host: str = "127.0.0.1") -> web.ServerRunner:
     """Listen. The answer is closed by `runner.cleanup()`, after `app.close()`. Raises OSError with a clear line."""
-    server = web.Server(app.handle, request_factory=_request_factory, access_log=None)
-    runner = web.ServerRunner(server, handle_signals=False)
+    server = _Listener(app)
+    runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=SHUTDOWN_SECONDS)
     await runner.setup()
     try:
         await web.TCPSite(runner, host, port, ssl_context=context, backlog=1024).start()
@@ -189,6 +207,18 @@ def bound_port(runner: web.ServerRunner) -> int:
 
 def _request_factory(
     message: Any, payload: Any, protocol: RequestHandler, writer: Any, task: asyncio.Task[None]
+class _Listener(web.Server):
+    """Tells the app of connections that have gone, which an idle watch would not see."""
+
+    def __init__(self, app: App) -> None:
+        super().__init__(app.handle, request_factory=_request_factory, access_log=None)
+        self._app = app
+
+    def connection_lost(self, handler: RequestHandler, exc: BaseException | None = None) -> None:
+        super().connection_lost(handler, exc)
+        self._app.lost(handler)
+
+
 ) -> web.BaseRequest:
     loop = asyncio.get_running_loop()
     return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=BODY_LIMIT)

@@ -84,6 +84,22 @@ class Hook(Protocol):
         """A write is durable."""
 
 
+class Lines:
+    """The last lines of watches: an event is encoded once, however many watch. Bounded."""
+
+    def __init__(self, most: int = 1024) -> None:
+        self._known: dict[tuple[int, str], bytes] = {}
+        self._most = most
+        self.get = self._known.get
+
+    def put(self, what: tuple[int, str], line: bytes) -> None:
+        """Keep the line of a revision, as that type of event."""
+        if len(self._known) >= self._most:
+            for old in list(self._known)[: self._most // 2]:
+                del self._known[old]
+        self._known[what] = line
+
+
 class Api:
     """The server's state, one instance a process. It caches what is derived from the catalog by its generation."""
 
@@ -92,6 +108,9 @@ class Api:
         self.hooks: dict[tuple[str, str, str], Hook] = {}
         self.views: dict[Any, Decode] = {}
         """How `local` decodes to each view; kept here so that all clients of the process share what they decode."""
+        self.lines = Lines()
+        self.watchers = 0
+        """How many watch over HTTP."""
         self._readers: dict[tuple[Any, ...], Callable[[bytes], fields.Facet]] = {}
         self._strategies: dict[tuple[str, str, str], strategy.Strategy] = {}
         self._generation = 0
@@ -163,9 +182,14 @@ def stored(served: Served, obj: Plain) -> Plain:
     return obj
 
 
+def as_stored(served: Served) -> bool:
+    """Whether objects are stored in the version of `served`."""
+    return served.crd is None or served.storage_version in ("", served.resource.version)
+
+
 def seen(served: Served, value: bytes) -> bytes:
     """A stored object as the version of `served` shows it (conversion `None`: only apiVersion differs)."""
-    if served.crd is None or served.storage_version in ("", served.resource.version):
+    if as_stored(served):
         return value
     obj = encoding.decode(value)
     obj["apiVersion"] = served.resource.api_version

@@ -1,12 +1,17 @@
 """A watch over HTTP: one JSON line an event, until its time is up, the client goes or the server stops.
 
-For plain JSON a line is made of the stored bytes as they are. An error after the answer has begun is an ERROR event
-with a Status, as upstream; before that it is an ordinary error answer.
+For plain JSON a line is made of the stored bytes as they are, once for all watchers. An error after the answer has
+begun is an ERROR event with a Status, as upstream; before that it is an ordinary error answer.
+
+What one watcher can cost is bounded: a batch is sent in pieces, each waits until the one before is under way, and a
+client that reads nothing for `PATIENCE` loses its connection. Where many watch, each one's events are gathered for some
+milliseconds, so that a write costs fewer wake-ups than there are watchers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
 
 from aiohttp import web
 
@@ -17,6 +22,12 @@ from fairlead.apiserver.table import Include
 from fairlead.apiserver.watch import Change
 from fairlead.base.errors import StatusError
 
+PATIENCE = 30.0
+"""Seconds that a client may read nothing while something is to be sent."""
+_PIECE = 128 * 1024
+"""Bytes that are handed to a connection at once, about."""
+_GATHER_EACH, _GATHER_MOST = 0.0001, 0.02
+"""Seconds, for each watcher there is, that a watcher's events are gathered; and the most."""
 _HEADERS = {"Content-Type": "application/json", "Cache-Control": "no-cache, private"}
 _LINES = {kind: f'{{"type":"{kind}","object":'.encode() for kind in ("ADDED", "MODIFIED", "DELETED", "BOOKMARK")}
 
@@ -27,10 +38,31 @@ class Lines:
     def __init__(self, api: Api, call: Call, form: Form, include: Include) -> None:
         self._api, self._call, self._form, self._include = api, call, form, include
         self._first = True
+        self._shared = api.lines if form.kind == "object" and state.as_stored(call.served) else None
 
-    def of(self, batch: Sequence[Change]) -> bytes:
-        """The lines of a batch."""
-        return b"".join(part for change in batch for part in (self._head(change), self._value(change), b"}\n"))
+    def pieces(self, batch: Sequence[Change]) -> Iterator[bytes]:
+        """The lines of a batch, some at a time."""
+        gathered: list[bytes] = []
+        size = 0
+        for change in batch:
+            line = self._line(change)
+            gathered.append(line)
+            size += len(line)
+            if size >= _PIECE:
+                yield b"".join(gathered)
+                gathered, size = [], 0
+        if gathered:
+            yield b"".join(gathered)
+
+    def _line(self, change: Change) -> bytes:
+        if self._shared is None or not change.value:
+            return b"".join((self._head(change), self._value(change), b"}\n"))
+        # A revision is one write of one object; what it is to a watcher depends on the watcher's selection.
+        known = self._shared.get((change.revision, change.type))
+        if known is None:
+            known = b"".join((_LINES[change.type], change.value, b"}\n"))
+            self._shared.put((change.revision, change.type), known)
+        return known
 
     @staticmethod
     def error(error: StatusError) -> bytes:
@@ -65,17 +97,34 @@ async def stream(
     response = web.StreamResponse(headers=_HEADERS)
     response.enable_chunked_encoding()
     await response.prepare(request)
+    api.watchers += 1
+    try:
+        await _pass_on(response, api, changes, lines, bookmarks=asked.bookmarks)
+    except (ConnectionError, TimeoutError):
+        if request.transport is not None:
+            request.transport.abort()
+    finally:
+        api.watchers -= 1
+        await changes.aclose()
+    return response
+
+
+async def _pass_on(
+    response: web.StreamResponse, api: Api, changes: AsyncIterator[Sequence[Change]], lines: Lines, *, bookmarks: bool
+) -> None:
     try:
         async for batch in changes:
-            if request.transport is None or request.transport.is_closing():
-                return response
-            if asked.bookmarks or batch[0].type != "BOOKMARK":
-                await response.write(lines.of(batch))
+            if bookmarks or batch[0].type != "BOOKMARK":
+                for piece in lines.pieces(batch):
+                    await _send(response, piece)
+            pause = min(api.watchers * _GATHER_EACH, _GATHER_MOST)
+            if pause > 0.001:
+                await asyncio.sleep(pause)
     except StatusError as error:
-        await response.write(lines.error(error))
-    except ConnectionError:
-        return response
-    finally:
-        await changes.aclose()
+        await _send(response, lines.error(error))
     await response.write_eof()
-    return response
+
+
+async def _send(response: web.StreamResponse, piece: bytes) -> None:
+    async with asyncio.timeout(PATIENCE):
+        await response.write(piece)
