@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from fairlead.agent.agent import Agent
-from fairlead.agent.podmachine import Timing
+from fairlead.agent.containers import Timing
 from fairlead.agent.settings import Settings
 from fairlead.api.core import CONFIG_MAPS, EVENTS, NAMESPACES, NODES, PODS, SECRETS, SERVICES, Pod
 from fairlead.api.meta import Key

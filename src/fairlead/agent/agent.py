@@ -13,7 +13,8 @@ from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 from fairlead.agent import capabilities as abilities
-from fairlead.agent import devices, lifecycle, logs, network, podmachine
+from fairlead.agent import devices, lifecycle, logs, network
+from fairlead.agent.containers import ContainerState
 from fairlead.agent.lifecycle import Exit
 from fairlead.agent.node import NodeParts
 from fairlead.agent.registration import Registration
@@ -110,6 +111,7 @@ class Agent:
         for worker in self._workers.values():
             worker.cancel()
         await self._node.reporter.close()
+        await self._node.prober.close()
         self._runtime.close()
         self._node.network.close()
 
@@ -238,7 +240,7 @@ class Agent:
             for worker in list(self._workers.values()):
                 for c in worker.machine.containers:
                     if c.phase == "running":
-                        self._index(Ref(worker.uid, c.spec.name, c.attempt), c.started).look(now)
+                        self._index(Ref(worker.uid, c.spec.name, c.attempt), c.started_at).look(now)
 
     def _index(self, ref: Ref, started: float) -> logs.Index:
         index = self._indexes.get(ref)
@@ -255,16 +257,14 @@ class Agent:
             raise errors.bad_request(f"container {options.container} is not valid for pod {pod}")
         attempts = list(self._runtime.attempts(worker.uid, options.container))
         ref = self._attempt(worker, c, attempts, options)
-        index = self._index(ref, c.started)
+        index = self._index(ref, c.started_at)
 
         def ended() -> bool:
             return c.attempt != ref.attempt or not c.live
 
         return logs.stream(self._runtime.log(ref), index, options, ended, self._clock)
 
-    def _attempt(
-        self, worker: PodWorker, c: podmachine.ContainerState, attempts: list[int], options: LogOptions
-    ) -> Ref:
+    def _attempt(self, worker: PodWorker, c: ContainerState, attempts: list[int], options: LogOptions) -> Ref:
         pod = worker.pod.metadata.name
         if options.previous:
             last = c.attempt if c.phase in ("running", "starting") else (attempts[-1] if attempts else 0)

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
+
+from fairlead.agent.health import Kind
+
+HookName = Literal["postStart", "preStop"]
 
 # --- what happened -------------------------------------------------------------------------------------------------
 
@@ -60,6 +66,25 @@ class ContainerExited(msgspec.Struct, frozen=True):
     exit: Exit
 
 
+class Probed(msgspec.Struct, frozen=True):
+    """A probe's answer. `ok` None: it could not be made, which counts as nothing. `message` also with a warning."""
+
+    container: str
+    attempt: int
+    kind: Kind
+    ok: bool | None
+    message: str = ""
+
+
+class HookDone(msgspec.Struct, frozen=True):
+    """A hook has ended; `error` is empty when it went well."""
+
+    container: str
+    attempt: int
+    hook: HookName
+    error: str = ""
+
+
 class DeleteRequested(msgspec.Struct, frozen=True):
     """`grace` in seconds; a later request may shorten it."""
 
@@ -85,6 +110,8 @@ Event = (
     | ContainerStarted
     | StartFailed
     | ContainerExited
+    | Probed
+    | HookDone
     | DeleteRequested
     | TornDown
     | Evicted
@@ -103,7 +130,7 @@ class Start(msgspec.Struct, frozen=True):
 
 
 class Signal(msgspec.Struct, frozen=True):
-    """SIGTERM to the command."""
+    """SIGTERM (or the container's own stop signal) to the command."""
 
     container: str
     attempt: int
@@ -114,6 +141,23 @@ class Kill(msgspec.Struct, frozen=True):
 
     container: str
     attempt: int
+
+
+class MakeProbe(msgspec.Struct, frozen=True):
+    """Answered by `Probed`."""
+
+    container: str
+    attempt: int
+    kind: Kind
+
+
+class RunHook(msgspec.Struct, frozen=True):
+    """Answered by `HookDone`. `seconds`: the longest that it may take; None for no limit."""
+
+    container: str
+    attempt: int
+    hook: HookName
+    seconds: float | None = None
 
 
 class WakeAt(msgspec.Struct, frozen=True):
@@ -139,4 +183,4 @@ class Finalize(msgspec.Struct, frozen=True):
     """Delete the Pod object, now and for good."""
 
 
-Action = Prepare | Start | Signal | Kill | WakeAt | Record | Teardown | Finalize
+Action = Prepare | Start | Signal | Kill | MakeProbe | RunHook | WakeAt | Record | Teardown | Finalize

@@ -10,6 +10,7 @@ from typing import TypeVar
 from fairlead.agent import environment, hosts, images
 from fairlead.agent.capabilities import Capabilities
 from fairlead.agent.devices import Devices
+from fairlead.agent.prober import Prober
 from fairlead.agent.reporter import Reporter
 from fairlead.agent.runtimes import Runtime
 from fairlead.agent.settings import Settings
@@ -109,6 +110,7 @@ class NodeParts:
         self.network, self.sandboxed = capabilities.network, capabilities.sandbox.mount
         self.images = images.Table(settings.images)
         self.reporter = Reporter(client, settings.node, clock)
+        self.prober = Prober(runtime, settings.version)
         self.pods = os.path.join(os.path.abspath(settings.state), "pods")
         self.host_ip = ""
         self.allocatable: Mapping[str, str] = {}

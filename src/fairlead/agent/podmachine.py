@@ -1,8 +1,8 @@
 """PodMachine: one Pod's life on a node, without I/O. `step(event, now)` takes what happened and answers what to do.
 
 It decides when containers start (init containers in order, sidecars before what follows them), when they start again
-(restartPolicy, with the kubelet's crash-loop back-off), how they end (SIGTERM, then SIGKILL when the grace period is
-over), and what the Pod's status says. Volumes, networks, processes and the API are the shell's.
+(restartPolicy, with the kubelet's crash-loop back-off; failed probes), in which order they end, and what the Pod's
+status says. A container's own life is `containers`; volumes, networks, processes and the API are the shell's.
 
 Invariants, held by property tests:
 - at most one attempt of a container is under way, and attempts count up from 0;
@@ -10,7 +10,7 @@ Invariants, held by property tests:
 - a deletion ends in `Finalize` once everything that runs has ended, and everything that runs is signalled;
 - an init container starts only after the one before it succeeded (a sidecar: started).
 
-`Prepare`, `Start` and `Teardown` are asked for once; the shell answers each with an event.
+`Prepare`, `Start`, `RunHook`, `MakeProbe` and `Teardown` are asked for once; the shell answers each with an event.
 """
 
 from __future__ import annotations
@@ -18,10 +18,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, assert_never
 
-import msgspec
-
 from fairlead.agent import status
 from fairlead.agent.backoff import Backoff
+from fairlead.agent.containers import DEFAULT_TIMING, ContainerState, Timing
 from fairlead.agent.lifecycle import (
     Action,
     Admitted,
@@ -32,66 +31,21 @@ from fairlead.agent.lifecycle import (
     Evicted,
     Exit,
     Finalize,
+    HookDone,
     Kill,
     Prepare,
     Prepared,
     PrepareFailed,
+    Probed,
     Record,
-    Signal,
     Start,
     StartFailed,
     Teardown,
     TornDown,
     WakeAt,
 )
-from fairlead.api.core import Container, Pod
+from fairlead.api.core import Pod
 from fairlead.base import timestamp
-
-
-class Timing(msgspec.Struct, frozen=True):
-    """The kubelet's numbers, in seconds."""
-
-    backoff_base: float = 10.0
-    backoff_cap: float = 300.0
-    backoff_reset: float = 600.0
-    retry: float = 2.0
-    retry_cap: float = 30.0
-    """How long after a preparation or a start that failed it is tried again: doubling, up to the cap."""
-
-
-DEFAULT_TIMING = Timing()
-
-
-class ContainerState:
-    """What is known of one container. `phase` is waiting, starting, running or exited."""
-
-    __slots__ = (
-        "attempt", "backoff", "due", "init", "killed", "last", "message", "phase", "reason", "retries", "sidecar",
-        "signalled", "spec", "started",
-    )  # fmt: skip
-
-    def __init__(self, spec: Container, timing: Timing, *, init: bool) -> None:
-        self.spec, self.init = spec, init
-        self.backoff = Backoff(timing.backoff_base, timing.backoff_cap, timing.backoff_reset)
-        self.retries = Backoff(timing.retry, timing.retry_cap, timing.backoff_reset)
-        self.sidecar = init and spec.restartPolicy == "Always"
-        self.phase = "waiting"
-        self.attempt = 0
-        self.started = 0.0
-        self.last: Exit | None = None
-        """How the newest finished attempt ended."""
-        self.reason, self.message = "", ""
-        """Why it waits, where that is more than its turn."""
-        self.due = 0.0
-        self.signalled = self.killed = False
-
-    @property
-    def live(self) -> bool:
-        return self.phase in ("starting", "running")
-
-    @property
-    def succeeded(self) -> bool:
-        return self.phase == "exited" and self.last is not None and self.last.code == 0
 
 
 class PodMachine:
@@ -130,18 +84,19 @@ class PodMachine:
         """Finished, and all that it had on the node released."""
         return self.finished and self._torn
 
+    @property
+    def grace(self) -> float:
+        return float(self.pod.spec.terminationGracePeriodSeconds)
+
     def find(self, name: str) -> ContainerState | None:
         return next((c for c in self.containers if c.spec.name == name), None)
 
     def recover(self, name: str, attempt: int, started: float, exit_: Exit | None) -> None:
         """Before the first step: a fact that the runtime still knows. Attempts are told in order."""
         c = self.find(name)
-        if c is None:
-            return
-        c.attempt, c.started = attempt, started
-        c.phase = "running" if exit_ is None else "exited"
-        c.backoff.restore(attempt, started if exit_ is None else exit_.finished)
-        c.last = exit_ or c.last
+        if c is not None:
+            told = (*self.pod.status.initContainerStatuses, *self.pod.status.containerStatuses)
+            c.recover(attempt, started, exit_, next((s for s in told if s.name == name), None))
 
     def step(self, event: Event, now: float) -> list[Action]:
         """Take what happened, answer what to do. Facts about attempts that are not under way are ignored."""
@@ -169,12 +124,8 @@ class PodMachine:
                 self._preparing, self._retry_at = False, now + self.retries.after(now)
                 self._explain(reason, message)
                 self._record("Warning", name, message)
-            case ContainerStarted(name, attempt, at):
-                self._started(name, attempt, at)
-            case StartFailed():
-                self._start_failed(event, now)
-            case ContainerExited(name, attempt, how):
-                self._exited(name, attempt, how)
+            case ContainerStarted() | StartFailed() | ContainerExited() | Probed() | HookDone():
+                self._take_of_container(event, now)
             case DeleteRequested(grace):
                 self.deleting = True
                 self._end(now, grace)
@@ -187,38 +138,68 @@ class PodMachine:
             case _:
                 assert_never(event)
 
+    def _take_of_container(
+        self, event: ContainerStarted | StartFailed | ContainerExited | Probed | HookDone, now: float
+    ) -> None:
+        c = self.find(event.container)
+        if c is None or not c.live or c.attempt != event.attempt:
+            return
+        match event:
+            case ContainerStarted(name, _, at):
+                if c.phase == "starting":
+                    self._record("Normal", "Started", f"Started container {name}", name)
+                    self._actions += c.begin(at)
+            case StartFailed():
+                if c.phase == "starting":
+                    self._start_failed(c, event, now)
+            case ContainerExited():
+                c.end(event.exit)
+            case Probed():
+                self._probed(c, event, now)
+            case HookDone():
+                self._hook_done(c, event, now)
+            case _:
+                assert_never(event)
+
     def _explain(self, reason: str, message: str) -> None:
         for c in self.containers:
             if c.phase == "waiting":
                 c.reason, c.message = reason, message
 
-    def _started(self, name: str, attempt: int, at: float) -> None:
-        c = self._under_way(name, attempt)
-        if c is not None and c.phase == "starting":
-            c.phase, c.started, c.reason, c.message = "running", at, "", ""
-            self._record("Normal", "Started", f"Started container {name}", name)
-
-    def _start_failed(self, event: StartFailed, now: float) -> None:
-        c = self._under_way(event.container, event.attempt)
-        if c is None or c.phase != "starting":
-            return
+    def _start_failed(self, c: ContainerState, event: StartFailed, now: float) -> None:
         self._record("Warning", "Failed", f"Error: {event.message}", c.spec.name)
         if event.fatal:
-            c.phase = "exited"
-            c.last = Exit(128, started=now, finished=now, reason=event.reason, message=event.message)
+            c.end(Exit(128, started=now, finished=now, reason=event.reason, message=event.message))
             return
         c.phase, c.reason, c.message = "waiting", event.reason, event.message
         c.due = now + c.retries.after(now)
 
-    def _exited(self, name: str, attempt: int, how: Exit) -> None:
-        c = self._under_way(name, attempt)
-        if c is not None:
-            c.phase, c.last = "exited", how
-            c.started = how.started or c.started
+    def _probed(self, c: ContainerState, event: Probed, now: float) -> None:
+        kind = event.kind.capitalize()
+        name = c.spec.name
+        if event.ok is None:
+            self._record("Warning", "Unhealthy", f"{kind} probe errored: {event.message}", name)
+        elif not event.ok:
+            self._record("Warning", "Unhealthy", f"{kind} probe failed: {event.message}", name)
+        elif event.message:
+            self._record("Warning", "ProbeWarning", f"{kind} probe warning: {event.message}", name)
+        if not c.health.take(event.kind, event.ok, now) or c.kill_at is not None:
+            return
+        c.condemned = True
+        again = ", will be restarted" if c.sidecar or self.pod.spec.restartPolicy != "Never" else ""
+        self._record("Normal", "Killing", f"Container {name} failed {event.kind} probe{again}", name)
+        own = c.health.probe(event.kind).terminationGracePeriodSeconds
+        c.stop(now + (self.grace if own is None else own), now)
 
-    def _under_way(self, name: str, attempt: int) -> ContainerState | None:
-        c = self.find(name)
-        return c if c is not None and c.live and c.attempt == attempt else None
+    def _hook_done(self, c: ContainerState, event: HookDone, now: float) -> None:
+        if not c.hook_done(event.hook, now) or not event.error:
+            return
+        name = c.spec.name
+        title = event.hook[0].upper() + event.hook[1:]
+        self._record("Warning", f"Failed{title}Hook", f"{title}Hook failed: {event.error}", name)
+        if event.hook == "postStart" and c.kill_at is None:
+            self._record("Normal", "Killing", "FailedPostStartHook", name)
+            c.stop(now + self.grace, now)
 
     def _end(self, now: float, grace: float) -> None:
         end = now + max(0.0, grace)
@@ -226,6 +207,9 @@ class PodMachine:
             self._expected()
         self.ending = True
         self.grace_end = end if self.grace_end is None else min(self.grace_end, end)
+        for c in self.containers:
+            if c.live:
+                c.stop(self.grace_end, now)
 
     def _expected(self) -> None:
         for c in self.containers:
@@ -241,12 +225,15 @@ class PodMachine:
         self._check_deadline(now)
         if self.finished:
             self._release()
-        elif self.ending:
-            self._advance_end(now)
+            return
+        if self.ending:
+            self._conclude(now)
         elif self.prepared is None:
             self._prepare(now)
         else:
             self._advance_containers(now)
+        if not self.finished:
+            self._tend(now)
 
     def _check_deadline(self, now: float) -> None:
         limit = self.pod.spec.activeDeadlineSeconds
@@ -256,7 +243,7 @@ class PodMachine:
             if not self.reason:
                 self.reason = "DeadlineExceeded"
                 self.message = "Pod was active on the node longer than the specified deadline"
-                self._end(now, self.pod.spec.terminationGracePeriodSeconds)
+                self._end(now, self.grace)
         else:
             self._actions.append(WakeAt(self.start_time + limit))
 
@@ -271,44 +258,37 @@ class PodMachine:
 
     def _advance_containers(self, now: float) -> None:
         for c in self.inits:
-            if c.sidecar:
-                if not self._keep_up(c, now):
-                    return
-            elif not self._work_off(c, now):
+            if not (self._keep_up(c, now) if c.sidecar else self._work_off(c, now)):
                 return
         policy = self.pod.spec.restartPolicy
         for c in self.mains:
-            if c.phase == "waiting" or (c.phase == "exited" and self._again(c, policy)):
+            if c.phase == "waiting" or (c.phase == "exited" and c.again(policy)):
                 self._launch(c, now)
-        if all(c.phase == "exited" and not self._again(c, policy) for c in self.mains):
-            self._finish_mains(now)
+        if all(c.phase == "exited" and not c.again(policy) for c in self.mains):
+            self._conclude(now)
 
     def _keep_up(self, c: ContainerState, now: float) -> bool:
         """A sidecar runs, and runs again. Answers whether what follows it may start."""
-        if c.phase in ("waiting", "exited"):
+        if not c.live:
             self._launch(c, now)
-        return c.phase == "running" or c.last is not None
+        c.passed = c.passed or c.started or any(m.live or m.last is not None for m in self.mains)
+        return c.passed
 
     def _work_off(self, c: ContainerState, now: float) -> bool:
         """An init container runs until it succeeds. Answers whether it has."""
         if c.succeeded:
             return True
         if c.phase == "exited" and self.pod.spec.restartPolicy == "Never":
-            self._finish("Failed", now)
+            self._conclude(now)
         elif not c.live:
             self._launch(c, now)
         return False
-
-    def _again(self, c: ContainerState, policy: str) -> bool:
-        return policy == "Always" or (policy == "OnFailure" and not c.succeeded)
 
     def _launch(self, c: ContainerState, now: float) -> None:
         """Start it, now or when its back-off is over."""
         if c.phase == "exited":
             assert c.last is not None
-            c.due = c.backoff.after_end(c.last.finished, now)
-            c.phase, c.attempt = "waiting", c.attempt + 1
-            c.signalled = c.killed = False
+            c.attempt_again(now)
             if c.due > now:
                 self._back_off(c, c.due - c.last.finished)
         if c.due > now:
@@ -325,43 +305,23 @@ class PodMachine:
         text = f"Back-off restarting failed container {c.spec.name} in pod {pod}"
         self._record("Warning", "BackOff", text, c.spec.name)
 
-    def _finish_mains(self, now: float) -> None:
-        """The main containers are done: sidecars are ended, then the Pod is what its main containers came to."""
-        if any(c.live for c in self.inits):
-            self._end(now, self.pod.spec.terminationGracePeriodSeconds)
-            self._advance_end(now)
+    def _tend(self, now: float) -> None:
+        """Probe what runs; go on ending what is to end. A sidecar's turn is when nothing after it runs any more."""
+        later = False
+        for c in reversed(self.containers):
+            if c.live:
+                self._actions += c.wind_down(now, turn=not (c.sidecar and later and self.ending))
+                self._actions += c.probe(now)
+                later = True
+
+    def _conclude(self, now: float) -> None:
+        """Nothing more is to start: what still runs is ended, then the Pod is what its main containers came to."""
+        if any(c.live for c in self.containers):
+            if not self.ending:
+                self._end(now, self.grace)
             return
-        self._finish("Succeeded" if all(c.succeeded for c in self.mains) else "Failed", now)
-
-    def _advance_end(self, now: float) -> None:
-        """Mains first, then sidecars, in one grace period."""
-        assert self.grace_end is not None
-        live = [c for c in self.mains if c.live] or [c for c in self.inits if c.live]
-        if not live:
-            done = all(c.succeeded for c in self.mains) and not self.reason
-            self._finish("Succeeded" if done else "Failed", now)
-            return
-        if now >= self.grace_end:
-            live = [c for c in self.containers if c.live]
-        for c in live:
-            self._end_container(c, now)
-        if now < self.grace_end:
-            self._actions.append(WakeAt(self.grace_end))
-
-    def _end_container(self, c: ContainerState, now: float) -> None:
-        if c.phase == "starting":
-            return  # It is signalled as soon as it runs.
-        assert self.grace_end is not None
-        if now >= self.grace_end:
-            if not c.killed:
-                c.killed = True
-                self._actions.append(Kill(c.spec.name, c.attempt))
-        elif not c.signalled:
-            c.signalled = True
-            self._actions.append(Signal(c.spec.name, c.attempt))
-
-    def _finish(self, phase: str, now: float) -> None:
-        self.phase = phase
+        done = all(c.succeeded for c in self.mains) and not self.reason
+        self.phase = "Succeeded" if done else "Failed"
         self._release()
 
     def _release(self) -> None:
@@ -376,7 +336,7 @@ class PodMachine:
             self._actions.append(Finalize())
 
     def _end_leftovers(self) -> None:
-        """The Pod has failed while something still runs (a sidecar beside a failed init container)."""
+        """The API says that the Pod has finished, and yet something of it runs (found after a restart)."""
         for c in self.containers:
             if c.phase == "running" and not c.killed:
                 c.killed = True

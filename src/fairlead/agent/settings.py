@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import msgspec
 
+from fairlead.agent.containers import Timing
 from fairlead.agent.images import Rule
-from fairlead.agent.podmachine import Timing
 
 
 class Settings(msgspec.Struct, frozen=True):

@@ -13,8 +13,9 @@ from fairlead.api.meta import Condition
 from fairlead.base import timestamp
 
 if TYPE_CHECKING:
+    from fairlead.agent.containers import ContainerState
     from fairlead.agent.lifecycle import Exit
-    from fairlead.agent.podmachine import ContainerState, PodMachine
+    from fairlead.agent.podmachine import PodMachine
 
 OWN_CONDITIONS = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady")
 
@@ -45,7 +46,7 @@ def compose(machine: PodMachine, now: float) -> dict[str, Any]:
 
 def initialized(machine: PodMachine) -> bool:
     """All init containers succeeded; sidecars have started."""
-    return all(c.succeeded or (c.sidecar and (c.phase == "running" or c.last is not None)) for c in machine.inits)
+    return all(c.succeeded or (c.sidecar and c.passed) for c in machine.inits)
 
 
 def _phase(machine: PodMachine) -> str:
@@ -53,20 +54,21 @@ def _phase(machine: PodMachine) -> str:
         return machine.phase
     if not initialized(machine):
         return "Pending"
-    begun = [c for c in machine.mains if c.phase in ("running", "exited") or c.last is not None]
+    begun = [c for c in machine.mains if c.up or c.phase == "exited" or c.last is not None]
     return "Running" if machine.mains and len(begun) == len(machine.mains) else "Pending"
 
 
 def _conditions(machine: PodMachine, phase: str, now: float) -> list[dict[str, Any]]:
-    unready = [c.spec.name for c in machine.mains if c.phase != "running"]
+    unready = [c.spec.name for c in machine.containers if not c.ready and (c.sidecar or not c.init)]
     done = phase == "Succeeded"
     why = ("PodCompleted", "") if done else ("PodFailed", "") if phase == "Failed" else _unready(unready)
-    ready = not unready and not machine.finished
+    all_ready = not unready and not machine.finished
+    containers = (all_ready, *(("", "") if all_ready else why))
     truths = {
         "PodReadyToStartContainers": (machine.prepared is not None and not machine.finished, "", ""),
         "Initialized": _initialized_condition(machine, done),
-        "Ready": (ready, *(("", "") if ready else why)),
-        "ContainersReady": (ready, *(("", "") if ready else why)),
+        "Ready": _gates(machine) if all_ready else containers,
+        "ContainersReady": containers,
     }
     return [_condition(machine, name, *truth, now) for name, truth in truths.items()]
 
@@ -75,10 +77,22 @@ def _unready(names: Sequence[str]) -> tuple[str, str]:
     return "ContainersNotReady", f"containers with unready status: [{' '.join(names)}]"
 
 
+def _gates(machine: PodMachine) -> tuple[bool, str, str]:
+    """Whether the conditions that others have to set are set (KEP-580), once the containers are ready."""
+    closed = []
+    for gate in machine.pod.spec.readinessGates:
+        name, found = gate.conditionType, machine.pod.condition(gate.conditionType)
+        if found is None:
+            closed.append(f'corresponding condition of pod readiness gate "{name}" does not exist.')
+        elif found.status != "True":
+            closed.append(f'the status of pod readiness gate "{name}" is not "True", but {found.status}')
+    return (False, "ReadinessGatesNotReady", ", ".join(closed)) if closed else (True, "", "")
+
+
 def _initialized_condition(machine: PodMachine, done: bool) -> tuple[bool, str, str]:
     if done:
         return True, "PodCompleted", ""
-    missing = [c.spec.name for c in machine.inits if not c.succeeded and not c.sidecar]
+    missing = [c.spec.name for c in machine.inits if not (c.passed if c.sidecar else c.succeeded)]
     if initialized(machine):
         return True, "", ""
     return False, "ContainersNotInitialized", f"containers with incomplete status: [{' '.join(missing)}]"
@@ -101,14 +115,13 @@ def _condition(machine: PodMachine, name: str, truth: bool, reason: str, message
 
 
 def _container(machine: PodMachine, c: ContainerState) -> dict[str, Any]:
-    running = c.phase == "running"
     shown = c.attempt if c.phase != "waiting" or c.last is None else c.attempt - 1
     result: dict[str, Any] = {
         "name": c.spec.name,
         "image": c.spec.image,
         "imageID": "",
-        "ready": c.succeeded if c.init and not c.sidecar else running,
-        "started": running,
+        "ready": c.succeeded if c.init and not c.sidecar else c.ready,
+        "started": c.started,
         "restartCount": shown if c.phase == "waiting" else c.attempt,
         "state": _state(machine, c),
         "lastState": _last_state(machine, c),
@@ -123,8 +136,8 @@ def container_id(uid: str, name: str, attempt: int) -> str:
 
 
 def _state(machine: PodMachine, c: ContainerState) -> dict[str, Any]:
-    if c.phase == "running":
-        return {"running": {"startedAt": timestamp.seconds(c.started)}}
+    if c.up:
+        return {"running": {"startedAt": timestamp.seconds(c.started_at)}}
     if c.phase == "exited" and c.last is not None:
         return {"terminated": _terminated(machine, c, c.last, c.attempt)}
     reason = c.reason or ("ContainerCreating" if c.init or initialized(machine) else "PodInitializing")

@@ -11,12 +11,12 @@ import signal
 from collections.abc import Coroutine, Mapping
 from typing import Any, assert_never
 
-from fairlead.agent import devices, environment, hosts, images, lifecycle, volumes
+from fairlead.agent import devices, environment, hosts, images, lifecycle, prober, volumes
 from fairlead.agent.lifecycle import Exit
 from fairlead.agent.node import NodeParts
 from fairlead.agent.podmachine import PodMachine
 from fairlead.agent.runtimes import ContainerSpec, Exited, Limits, Mount, Ref, StartError, User
-from fairlead.api.core import PODS, Container, Pod
+from fairlead.api.core import PODS, Act, Container, Pod, Probe
 from fairlead.base import telemetry
 from fairlead.base.errors import StatusError
 from fairlead.client.protocol import DeleteOptions
@@ -66,9 +66,13 @@ class PodWorker:
             case lifecycle.Start(container, attempt):
                 self._spawn(self._start(container, attempt))
             case lifecycle.Signal(container, attempt):
-                self.node.runtime.signal(Ref(self.uid, container, attempt), signal.SIGTERM)
+                self.node.runtime.signal(Ref(self.uid, container, attempt), self._stop_signal(container))
             case lifecycle.Kill(container, attempt):
                 self.node.runtime.kill(Ref(self.uid, container, attempt))
+            case lifecycle.MakeProbe():
+                self._spawn(self._probe(action))
+            case lifecycle.RunHook():
+                self._spawn(self._run_hook(action))
             case lifecycle.WakeAt(time):
                 self._wake_at(time, now)
             case lifecycle.Record(type_, reason, message, container):
@@ -123,6 +127,33 @@ class PodWorker:
         if written or c is None or how.code == 0 or c.spec.terminationMessagePolicy != "FallbackToLogsOnError":
             return written
         return _end_of(self.node.runtime.log(ref), _LOG_BYTES)
+
+    # --- probes and hooks
+
+    def _target(self, name: str, attempt: int) -> prober.Target:
+        c = self.machine.find(name)
+        assert c is not None
+        return prober.Target(Ref(self.uid, name, attempt), c.spec, self.ip)
+
+    async def _probe(self, wanted: lifecycle.MakeProbe) -> None:
+        target = self._target(wanted.container, wanted.attempt)
+        probe: Probe = getattr(target.container, wanted.kind + "Probe")
+        ok, message = await self.node.prober.probe(target, probe, max(1, probe.timeoutSeconds))
+        self.handle(lifecycle.Probed(wanted.container, wanted.attempt, wanted.kind, ok, message))
+
+    async def _run_hook(self, wanted: lifecycle.RunHook) -> None:
+        target = self._target(wanted.container, wanted.attempt)
+        act: Act = getattr(target.container.lifecycle, wanted.hook)
+        error = ""
+        try:
+            await self.node.prober.hook(target, act, wanted.seconds)
+        except prober.HookFailed as e:
+            error = str(e)
+        self.handle(lifecycle.HookDone(wanted.container, wanted.attempt, wanted.hook, error))
+
+    def _stop_signal(self, name: str) -> int:
+        own = self._target(name, 0).container.lifecycle
+        return signal.Signals[own.stopSignal] if own is not None and own.stopSignal else signal.SIGTERM
 
     # --- preparing and releasing
 

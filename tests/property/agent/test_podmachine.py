@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -16,10 +18,14 @@ from fairlead.agent.lifecycle import (
     Evicted,
     Exit,
     Finalize,
+    HookDone,
     Kill,
+    MakeProbe,
     Prepare,
     Prepared,
     PrepareFailed,
+    Probed,
+    RunHook,
     Signal,
     Start,
     StartFailed,
@@ -28,10 +34,17 @@ from fairlead.agent.lifecycle import (
     WakeAt,
 )
 from fairlead.agent.podmachine import PodMachine
-from fairlead.api.core import Container, Pod, PodSpec
+from fairlead.api.core import Act, Container, ExecAction, Lifecycle, Pod, PodSpec, Probe
 from fairlead.api.meta import ObjectMeta
 
 CODES = st.sampled_from([0, 0, 1, 137])
+RUN = ExecAction(["true"])
+EXTRAS = st.fixed_dictionaries({
+    "startupProbe": st.sampled_from([None, Probe(exec=RUN, failureThreshold=2)]),
+    "livenessProbe": st.sampled_from([None, Probe(exec=RUN, failureThreshold=1, terminationGracePeriodSeconds=4)]),
+    "readinessProbe": st.sampled_from([None, Probe(exec=RUN)]),
+    "lifecycle": st.sampled_from([None, Lifecycle(Act(exec=RUN), Act(exec=RUN)), Lifecycle(preStop=Act(exec=RUN))]),
+})  # fmt: skip
 
 
 class Life(RuleBasedStateMachine):
@@ -44,17 +57,22 @@ class Life(RuleBasedStateMachine):
         self.running: dict[str, int] = {}
         self.ended: dict[str, tuple[int, int]] = {}
         self.todo: list[type[Action]] = []
+        self.asked: list[MakeProbe | RunHook] = []
         self.wake: float | None = None
         self.torn = self.finalized = self.deleted = False
 
     @initialize(
-        inits=st.lists(st.booleans(), max_size=3), mains=st.integers(1, 2),
+        inits=st.lists(st.booleans(), max_size=3), mains=st.integers(1, 2), extras=EXTRAS,
         policy=st.sampled_from(["Always", "OnFailure", "Never"]), deadline=st.sampled_from([None, None, 50]),
     )  # fmt: skip
-    def begin(self, inits: list[bool], mains: int, policy: str, deadline: int | None) -> None:
-        self.inits = [Container(f"i{i}", restartPolicy="Always" if side else "") for i, side in enumerate(inits)]
+    def begin(self, inits: list[bool], mains: int, policy: str, deadline: int | None, extras: dict[str, Any]) -> None:
+        self.inits = [
+            Container(f"i{i}", restartPolicy="Always", **extras) if side else Container(f"i{i}")
+            for i, side in enumerate(inits)
+        ]
         spec = PodSpec(
-            containers=[Container(f"m{i}") for i in range(mains)], initContainers=self.inits, restartPolicy=policy,
+            containers=[Container(f"m{i}", **(extras if i == 0 else {})) for i in range(mains)],
+            initContainers=self.inits, restartPolicy=policy,
             activeDeadlineSeconds=deadline,
         )  # fmt: skip
         self.policy = policy
@@ -78,6 +96,15 @@ class Life(RuleBasedStateMachine):
                 self.starting[name] = attempt
             case Signal(name, attempt) | Kill(name, attempt):
                 assert self.running.get(name) == attempt
+            case MakeProbe(name, attempt, kind):
+                assert self.running.get(name) == attempt
+                under_way = [(a.container, a.attempt, a.kind) for a in self.asked if isinstance(a, MakeProbe)]
+                assert (name, attempt, kind) not in under_way, "one probe of a kind at a time"
+                self.asked.append(action)
+            case RunHook(name, attempt):
+                assert self.running.get(name) == attempt
+                assert action not in self.asked
+                self.asked.append(action)
             case Prepare() | Teardown():
                 assert type(action) not in self.todo
                 self.todo.append(type(action))
@@ -130,6 +157,15 @@ class Life(RuleBasedStateMachine):
         else:
             self.tell(StartFailed(name, attempt, "CreateContainerError", "no"))
 
+    @precondition(lambda self: self.asked)
+    @rule(ok=st.sampled_from([True, True, False, None]), pick=st.integers(0, 9))
+    def answer_question(self, ok: bool | None, pick: int) -> None:
+        asked = self.asked.pop(pick % len(self.asked))
+        if isinstance(asked, MakeProbe):
+            self.tell(Probed(asked.container, asked.attempt, asked.kind, ok, "" if ok else "no"))
+        else:
+            self.tell(HookDone(asked.container, asked.attempt, asked.hook, "" if ok else "no"))
+
     @precondition(lambda self: self.running)
     @rule(code=CODES, pick=st.integers(0, 5))
     def exit(self, code: int, pick: int) -> None:
@@ -176,6 +212,8 @@ class Life(RuleBasedStateMachine):
                 self.answer_start("well", 0)
             self.now += 6.0
             self.tell(Admitted())
+            while self.asked:
+                self.answer_question(True, 0)
             while self.running:
                 self.exit(137, 0)
             if Prepare in self.todo:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from fairlead.agent.containers import DEFAULT_TIMING, Timing
 from fairlead.agent.lifecycle import (
     Admitted,
     ContainerExited,
@@ -21,7 +22,7 @@ from fairlead.agent.lifecycle import (
     TornDown,
     WakeAt,
 )
-from fairlead.agent.podmachine import DEFAULT_TIMING, PodMachine, Timing
+from fairlead.agent.podmachine import PodMachine
 from fairlead.api.core import Container, Pod, PodSpec
 from fairlead.api.meta import ObjectMeta
 
