@@ -199,14 +199,6 @@ async def serve(app: App, port: int, context: ssl.SSLContext | None, *, host: st
     return runner
 
 
-def bound_port(runner: web.ServerRunner) -> int:
-    """The port that `serve` listens on (useful after port 0)."""
-    address = runner.addresses[0]
-    return int(address[1])
-
-
-def _request_factory(
-    message: Any, payload: Any, protocol: RequestHandler, writer: Any, task: asyncio.Task[None]
 class _Listener(web.Server):
     """Tells the app of connections that have gone, which an idle watch would not see."""
 
@@ -219,6 +211,14 @@ class _Listener(web.Server):
         self._app.lost(handler)
 
 
+def bound_port(runner: web.ServerRunner) -> int:
+    """The port that `serve` listens on (useful after port 0)."""
+    address = runner.addresses[0]
+    return int(address[1])
+
+
+def _request_factory(
+    message: Any, payload: Any, protocol: RequestHandler, writer: Any, task: asyncio.Task[None]
 ) -> web.BaseRequest:
     loop = asyncio.get_running_loop()
     return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=BODY_LIMIT)
