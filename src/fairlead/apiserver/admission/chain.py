@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from fairlead.apiserver.admission.default_toleration_seconds import DefaultTolerationSeconds
 from fairlead.apiserver.admission.namespace_lifecycle import NamespaceLifecycle
+from fairlead.apiserver.admission.noeffect import NoEffect
 from fairlead.apiserver.admission.priority import Priority
 from fairlead.apiserver.admission.review import Operation, Plugin, Review
 from fairlead.apiserver.admission.service_account import ServiceAccount
@@ -18,6 +19,7 @@ PLUGINS: tuple[Plugin, ...] = (
     Priority(),
     DefaultTolerationSeconds(),
     TrainJob(),
+    NoEffect(),
 )
 
 

@@ -54,12 +54,14 @@ def patches(selector: str = "a", container: str = "node") -> list[dict[str, Any]
 async def test_the_runtime_must_exist_first(jobs: LocalClient, kind: str, absent: str, words: str) -> None:
     with pytest.raises(StatusError) as refused:
         await jobs.create(JOBS, trainjob(kind=kind))
-    ref = f'{{"name":"plain","kind":"{kind}","apiGroup":"trainer.kubeflow.org"}}'
     assert (refused.value.code, refused.value.reason) == (422, "Invalid")
-    assert refused.value.message == (
-        f'TrainJob.trainer.kubeflow.org "train" is invalid: spec.runtimeRef: Invalid value: {ref}: '
-        f'{absent}.trainer.kubeflow.org "plain" not found: specified {words} must be created before the TrainJob is '
-        "created"
+    (cause,) = refused.value.details["causes"]
+    assert cause["field"] == "spec.runtimeRef"
+    assert cause["message"].startswith("Invalid value: {")
+    assert f'"kind":"{kind}"' in cause["message"]
+    assert cause["message"].endswith(
+        f'}}: {absent}.trainer.kubeflow.org "plain" not found: specified {words} must be created before the TrainJob '
+        "is created"
     )
 
 
