@@ -15,7 +15,7 @@ import pytest
 
 from fairlead.agent import capabilities, limits
 from fairlead.agent.runtimes.process import ProcessRuntime, Sandbox
-from fairlead.testing.conformance import runtime
+from fairlead.testing.conformance import execution, runtime
 
 
 def _cases() -> Iterator[tuple[limits.Limiter, Sandbox]]:
@@ -66,6 +66,11 @@ class Renamed:
 
 @pytest.mark.parametrize("check", runtime.CHECKS, ids=runtime.name)
 async def test_conforms(check: runtime.Check, bench: runtime.Bench) -> None:
+    await check(bench)
+
+
+@pytest.mark.parametrize("check", execution.CHECKS, ids=runtime.name)
+async def test_lets_others_in(check: runtime.Check, bench: runtime.Bench) -> None:
     await check(bench)
 
 

@@ -112,7 +112,7 @@ def trial(box: Sandbox, state: str) -> str:
             "log": directory + "/log", "scratch": directory + "/view", "hostname": "trial", "netns": "",
             "mounts": [{"source": "/etc/passwd", "target": "/etc/hosts", "read_only": True, "kind": "bind"}],
             "mountns": True, "pidns": box.pid, "userns": box.user, "cgroups": [], "kill": "", "oom": "",
-            "rlimits": {}, "uid": None, "gid": None, "groups": None,
+            "rlimits": {}, "uid": None, "gid": None, "groups": None, "inherited": [], "terminal": False,
         }  # fmt: skip
         try:
             done = subprocess.run(

@@ -41,12 +41,10 @@ if TYPE_CHECKING:  # Importing typing for its own flag would cost milliseconds.
     Order = dict[str, Any]
 
 CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = (1 << bit for bit in (17, 26, 28, 29, 30))
-MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = (
-    1 << bit for bit in (0, 1, 2, 3, 5, 12, 14, 18)
-)
-MNT_DETACH = 2
-PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
-SIGKILL, SIGPIPE, SIGXFSZ = 9, 13, 25
+MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC = (1 << bit for bit in (0, 1, 2, 3))
+MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = (1 << bit for bit in (5, 12, 14, 18))
+MNT_DETACH, PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 2, 1, 36
+SIGKILL, SIGPIPE, SIGXFSZ, TIOCSCTTY = 9, 13, 25, 0x540E
 CONSOLES = (*(f"tty{i}" for i in range(10)), "ttyS", "vcs", "loop", "ram")
 """Device files that no container has, and that would cost a mount each where /dev is built anew."""
 
@@ -92,10 +90,8 @@ def encode(record: Mapping[str, object]) -> bytes:
     """One flat JSON object."""
     parts = []
     for name, value in record.items():
-        if value is True or value is False:
-            shown = "true" if value else "false"
-        elif isinstance(value, (int, float)):
-            shown = repr(value)
+        if isinstance(value, (int, float)):  # Booleans are numbers, too.
+            shown = repr(value).lower()
         else:
             shown = '"' + "".join(c if c not in '"\\' and " " <= c < "\x7f" else f"\\u{min(ord(c), 0xFFFF):04x}"
                                   for c in str(value)) + '"'  # fmt: skip
@@ -119,10 +115,7 @@ def start_time(pid: int) -> int:
 
 
 def read_all(fd: int) -> bytes:
-    parts = []
-    while part := os.read(fd, 1 << 16):
-        parts.append(part)
-    return b"".join(parts)
+    return b"".join(iter(lambda: os.read(fd, 1 << 16), b""))
 
 
 # --- the container's view of the file system -----------------------------------------------------------------------
@@ -140,17 +133,14 @@ def submounts(path: str) -> list[str]:
     """The mount points below `path`, outermost first."""
     below = path.rstrip("/") + "/"
     with open("/proc/self/mountinfo") as f:
-        raw = [line.split()[4].encode().decode("unicode_escape").encode("latin-1") for line in f]
-    points = [os.fsdecode(point) for point in raw]
+        points = [os.fsdecode(line.split()[4].encode().decode("unicode_escape").encode("latin-1")) for line in f]
     return [p for p in points if p.startswith(below)]
 
 
 def make_point(path: str, *, like_directory: bool) -> None:
     """The mount point itself; its parents are made too."""
-    if like_directory:
-        os.makedirs(path, exist_ok=True)
-    else:
-        os.makedirs(os.path.dirname(path), exist_ok=True)
+    os.makedirs(path if like_directory else os.path.dirname(path), exist_ok=True)
+    if not like_directory:
         os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o644))
 
 
@@ -283,6 +273,9 @@ class Kept:
 
     def __init__(self, spec: Order) -> None:
         self.log = os.open(spec["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
+        for fd in spec["inherited"]:
+            os.set_inheritable(fd, False)
+        self.stdin = spec["inherited"][0] if spec["inherited"] else os.open("/dev/null", os.O_RDONLY)
         self.groups = [os.open(path, os.O_WRONLY) for path in spec["cgroups"]]
         self.netns = os.open(spec["netns"], os.O_RDONLY) if spec["netns"] else -1
         self.procfs = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY)
@@ -293,7 +286,7 @@ class Kept:
 
     def close(self) -> None:
         """All but what the shim reads itself."""
-        for fd in (self.log, self.procfs, self.errors, self.ended, *self.groups, self.netns):
+        for fd in (self.log, self.stdin, self.procfs, self.errors, self.ended, *self.groups, self.netns):
             quietly(os.close, fd)
 
 
@@ -310,10 +303,18 @@ def become(spec: Order, kept: Kept) -> NoReturn:
     os.setsid()
     for fd in kept.groups:
         os.write(fd, b"0")
-    os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
-    os.dup2(kept.log, 1)
-    os.dup2(kept.log, 2)
+    output = kept.stdin if spec["terminal"] else kept.log
+    for target, source in enumerate((kept.stdin, output, output)):
+        os.dup2(source, target)
+    begin(spec)
+
+
+def begin(spec: Order) -> NoReturn:
+    """The container's limits, user and directory; then the command. (`enter` does the same for further ones.)"""
+    if spec["terminal"]:
+        call("ioctl", 0, TIOCSCTTY, 0)
     limit_and_drop(spec)
+    _libc.prctl(PR_SET_PDEATHSIG, SIGKILL)
     for number in (SIGPIPE, SIGXFSZ):  # Python ignores both, and an ignored signal stays ignored across exec.
         _libc.signal(number, None)
     os.umask(0o022)
@@ -329,11 +330,10 @@ def execute(command: list[str], env: dict[str, str]) -> NoReturn:
     start: Callable[[str, list[str], dict[str, str]], NoReturn] = os.execvpe
     try:
         start(name, command, env)
-    except (FileNotFoundError, NotADirectoryError) as e:
-        where = "" if "/" in name else f", and no such name on PATH ({env.get('PATH', '')})"
-        raise NotExecuted(f"command {name!r}: {e.strerror}{where}") from e
     except OSError as e:
-        raise NotExecuted(f"command {name!r}: {e.strerror}") from e
+        unknown = "/" not in name and isinstance(e, (FileNotFoundError, NotADirectoryError))
+        where = f", and no such name on PATH ({env.get('PATH', '')})" if unknown else ""
+        raise NotExecuted(f"command {name!r}: {e.strerror}{where}") from e
 
 
 def limit_and_drop(spec: Order) -> None:
@@ -361,7 +361,6 @@ def command_process(spec: Order, kept: Kept) -> NoReturn:
     try:
         os.write(kept.errors, b"%s\n" % os.fsencode(os.readlink("self", dir_fd=kept.procfs)))
         if not spec["pidns"]:
-            _libc.prctl(PR_SET_PDEATHSIG, SIGKILL)
             enter_namespaces(spec, kept)
         become(spec, kept)
     except BaseException as e:
@@ -380,7 +379,7 @@ def init_process(spec: Order, kept: Kept) -> NoReturn:
         os._exit(127)
     if child == 0:
         command_process(spec, kept)
-    for fd in (0, 1, kept.errors, kept.log, kept.procfs, *kept.groups):
+    for fd in (0, 1, kept.errors, kept.log, kept.stdin, kept.procfs, *kept.groups):
         os.close(fd)
     while True:
         pid, status = os.waitpid(-1, 0)
@@ -453,13 +452,12 @@ def launch(spec: Order) -> tuple[int, int, int, str]:
 
 def await_end(spec: Order, child: int, end: int) -> int:
     """The command's wait status."""
-    pid = 0
-    while pid != child:
-        pid, status = os.waitpid(-1, 0)
+    while (ended := os.waitpid(-1, 0))[0] != child:
+        pass
     if spec["pidns"]:
         told = os.read(end, 32)
         return int(told) if told else SIGKILL  # Init was killed, and all with it.
-    return status
+    return ended[1]
 
 
 def run(spec: Order) -> None:
@@ -479,6 +477,8 @@ def run(spec: Order) -> None:
     status = await_end(spec, child, end)
     finished = time.time()
     end_rest(spec["kill"])
+    if spec["terminal"]:
+        read_all(spec["inherited"][1])  # Closed when the console has written all that the terminal still held.
     number = status & 0x7F
     code = 128 + number if number else status >> 8
     write(spec["dir"] + "/exit.json", {

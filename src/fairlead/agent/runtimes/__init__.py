@@ -70,6 +70,12 @@ class ContainerSpec(msgspec.Struct, frozen=True):
     user: User = User()
     root: str = ""
     """A directory that becomes the container's root; empty for the host's."""
+    stdin: bool = False
+    """Its standard input is kept open for whoever attaches; else it is empty."""
+    stdin_once: bool = False
+    """The first to attach ends it, too."""
+    tty: bool = False
+    """Its standard streams are one terminal."""
 
 
 class Started(msgspec.Struct, frozen=True):
@@ -112,6 +118,16 @@ class StartError(Exception):
         self.reason, self.message, self.fatal = reason, message, fatal
 
 
+class Executed(Protocol):
+    """A further process in a running container."""
+
+    async def wait(self) -> int:
+        """Its exit code (128 + n for signal n). What it started may go on."""
+
+    def kill(self) -> None:
+        """End it and everything that it started. Nothing happens when it has ended."""
+
+
 OnExit = Callable[[Ref, Exited], None]
 
 
@@ -132,6 +148,18 @@ class Runtime(Protocol):
 
     def kill(self, ref: Ref) -> None:
         """End the command and everything that it started, wherever it went. The end is reported as usual."""
+
+    async def execute(
+        self, ref: Ref, command: Sequence[str], files: tuple[int, int, int], *, terminal: bool = False
+    ) -> Executed:
+        """Run a command in a running container, as the container's user, in its directory, with its environment.
+
+        `files` become its standard streams; they stay the caller's to close. With `terminal` they are a terminal, which
+        becomes its own. Raises StartError when the container does not run or the command cannot be executed.
+        """
+
+    def input(self, ref: Ref) -> str:
+        """The pipe that leads to the container's standard input (`console`); empty when there is none."""
 
     def log(self, ref: Ref) -> str:
         """The file that has its output."""

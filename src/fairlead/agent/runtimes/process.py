@@ -5,6 +5,7 @@
         output.log       standard output and error, as they came
         started.json     the shim's and the command's pids with their start times
         exit.json        how it ended
+        input            the pipe to its standard input, where it has one
         work/            the working directory, unless the container names one
         view/            the shim's scratch mount point
 
@@ -21,13 +22,13 @@ import py_compile
 import shutil
 import signal as signals
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from fairlead.agent import limits, processes
-from fairlead.agent.runtimes import ContainerSpec, Exited, Found, OnExit, Ref, Started, StartError
+from fairlead.agent import inside, limits, pipes, processes
+from fairlead.agent.runtimes import ContainerSpec, Executed, Exited, Found, OnExit, Ref, Started, StartError, User
 from fairlead.base import clock as clocks
 from fairlead.base import telemetry
 
@@ -58,6 +59,8 @@ class _Record(msgspec.Struct, frozen=True):
     created: float
     group: limits.Group
     memory: int | None = None
+    cwd: str = "/"
+    user: User = User()
 
 
 class _Alive(msgspec.Struct, frozen=True):
@@ -81,10 +84,16 @@ class _Refusal(msgspec.Struct, frozen=True):
 class _Run:
     """One attempt that has not been reported as ended."""
 
-    __slots__ = ("alive", "fd", "group", "memory", "over")
+    __slots__ = ("alive", "env", "fd", "over", "record")
 
-    def __init__(self, alive: _Alive, fd: int, group: limits.Group, memory: int | None) -> None:
-        self.alive, self.fd, self.group, self.memory, self.over = alive, fd, group, memory, False
+    def __init__(self, alive: _Alive, fd: int, record: _Record, env: Mapping[str, str] | None = None) -> None:
+        self.alive, self.fd, self.record, self.over = alive, fd, record, False
+        self.env = env
+        """What it was started with; None for one that was adopted."""
+
+    @property
+    def group(self) -> limits.Group:
+        return self.record.group
 
 
 class ProcessRuntime:
@@ -124,8 +133,7 @@ class ProcessRuntime:
         if exited is None and alive is not None:
             fd = processes.open_pidfd(alive.shim, alive.shim_start)
             if fd is not None:
-                group = record.group if record else limits.Group()
-                self._follow(ref, _Run(alive, fd, group, record.memory if record else None))
+                self._follow(ref, _Run(alive, fd, record or _Record(0.0, limits.Group())))
                 return Found(ref, alive.started, pid=alive.pid)
             exited = _read(directory, "exit", Exited)  # It may have ended between the two looks.
         if exited is None and alive is None:
@@ -159,6 +167,7 @@ class ProcessRuntime:
             os.makedirs(directory)
             os.mkdir(directory + "/work")
             os.mkdir(directory + "/view")
+            console = await self._console(spec, directory)
             group = self._limiter.create("_".join(map(str, spec.ref)), spec.limits)
         except OSError as e:
             if not isinstance(e, FileExistsError):
@@ -166,15 +175,28 @@ class ProcessRuntime:
             raise StartError("CreateContainerError", f"container {spec.ref.container}: {e}") from e
         if spec.user.uid is not None:
             os.chown(directory + "/work", spec.user.uid, -1 if spec.user.gid is None else spec.user.gid)
-        _write(directory, "container", _Record(self._clock.now(), group, spec.limits.memory))
-        return await self._launch(spec, directory, group)
+        cwd = spec.cwd or directory + "/work"
+        record = _Record(self._clock.now(), group, spec.limits.memory, cwd, spec.user)
+        _write(directory, "container", record)
+        try:
+            pid, answer = await self._spawn(self._order(spec, directory, record), console)
+        finally:
+            if console is not None:
+                console.close()
+        return self._launched(spec, record, pid, answer)
 
-    async def _launch(self, spec: ContainerSpec, directory: str, group: limits.Group) -> Started:
-        pid, answer = await self._spawn(msgspec.json.encode(self._order(spec, directory, group)))
+    async def _console(self, spec: ContainerSpec, directory: str) -> inside.Console | None:
+        if not spec.stdin and not spec.tty:
+            return None
+        return await inside.open_console(spec, directory + "/input", directory + "/output.log")
+
+    def _launched(self, spec: ContainerSpec, record: _Record, pid: int, answer: bytes) -> Started:
+        """The shim has answered."""
+        directory, group = self._directory(spec.ref), record.group
         try:
             alive = msgspec.json.decode(answer, type=_Alive)
         except msgspec.DecodeError:
-            _bury(pid)
+            inside.bury(pid)
             self._clean(group)
             refusal = _refusal(answer)
             if not refusal.executable:
@@ -189,24 +211,31 @@ class ProcessRuntime:
         if fd is None:  # It ended before we looked; its record is there.
             asyncio.get_running_loop().call_soon(self._ended_at_once, spec.ref, alive, group)
         else:
-            self._follow(spec.ref, _Run(alive, fd, group, spec.limits.memory))
+            self._follow(spec.ref, _Run(alive, fd, record, spec.env))
         return Started(alive.pid, alive.started)
 
     def _ended_at_once(self, ref: Ref, alive: _Alive, group: limits.Group) -> None:
-        _bury(alive.shim)
+        inside.bury(alive.shim)
         self._report(ref, alive, group)
 
-    async def _spawn(self, order: bytes) -> tuple[int, bytes]:
+    async def _spawn(self, order: dict[str, Any], console: inside.Console | None) -> tuple[int, bytes]:
         """Start a shim, give it its order, and wait for its one line of answer."""
-        pid, order_in, answer_out = self._fork()
+        inherited = (console.stdin, console.drained) if console is not None else ()
+        for fd in inherited:
+            os.set_inheritable(fd, True)
         try:
-            await _write_all(order_in, order)
+            pid, order_in, answer_out = self._fork()
+        finally:
+            for fd in inherited:
+                os.set_inheritable(fd, False)
+        try:
+            await pipes.write_all(order_in, msgspec.json.encode({**order, "inherited": inherited}))
         except BrokenPipeError:
             pass  # It is gone; its answer, or the lack of one, says so.
         finally:
             os.close(order_in)
         try:
-            return pid, await _read_line(answer_out)
+            return pid, await pipes.read_line(answer_out)
         finally:
             os.close(answer_out)
 
@@ -226,17 +255,34 @@ class ProcessRuntime:
             os.close(answer_in)
         return pid, order_in, answer_out
 
-    def _order(self, spec: ContainerSpec, directory: str, group: limits.Group) -> dict[str, Any]:
+    def _order(self, spec: ContainerSpec, directory: str, record: _Record) -> dict[str, Any]:
         if not self._sandbox.mount and (spec.root or spec.mounts):
             raise StartError("CreateContainerError", "mounts and root directories need a sandbox; this node has none")
         return {
-            "dir": directory, "command": spec.command, "env": spec.env, "cwd": spec.cwd or directory + "/work",
+            "dir": directory, "command": spec.command, "env": _environment(spec.env, spec.tty), "cwd": record.cwd,
             "log": directory + "/output.log", "scratch": directory + "/view", "root": spec.root,
             "hostname": spec.hostname if self._sandbox.mount else "", "netns": spec.netns, "mounts": spec.mounts,
             "mountns": self._sandbox.mount, "pidns": self._sandbox.pid, "userns": self._sandbox.user,
-            "cgroups": group.procs, "kill": group.kill, "oom": group.oom, "rlimits": group.rlimits,
-            "uid": spec.user.uid, "gid": spec.user.gid, "groups": _groups(spec),
+            "kill": record.group.kill, "oom": record.group.oom, **_limits(record), "terminal": spec.tty,
         }  # fmt: skip
+
+    async def execute(
+        self, ref: Ref, command: Sequence[str], files: tuple[int, int, int], *, terminal: bool = False
+    ) -> Executed:
+        run = self._runs.get(ref)
+        if run is None:
+            raise StartError("ContainerNotRunning", f"container {ref.container} is not running")
+        alive = run.alive
+        env = _environment_of(alive.pid) if run.env is None else run.env
+        order = {
+            "command": command, "env": _environment(env, terminal), "cwd": run.record.cwd, "terminal": terminal,
+            "pid": alive.pid, "pid_start": alive.pid_start, **_limits(run.record),
+        }  # fmt: skip
+        return await inside.execute(order, files)
+
+    def input(self, ref: Ref) -> str:
+        path = self._directory(ref) + "/input"
+        return path if os.path.exists(path) else ""
 
     # --- ends
 
@@ -248,7 +294,7 @@ class ProcessRuntime:
         run = self._runs.pop(ref)
         asyncio.get_running_loop().remove_reader(run.fd)
         os.close(run.fd)
-        _bury(run.alive.shim)
+        inside.bury(run.alive.shim)
         if run.over:
             _write(self._directory(ref), "oom", True)
         self._report(ref, run.alive, run.group)
@@ -296,8 +342,9 @@ class ProcessRuntime:
         while True:
             await asyncio.sleep(WATCH_SECONDS)
             for ref, run in list(self._runs.items()):
-                if run.memory is not None and processes.resident(run.alive.shim) > run.memory:
-                    log.info("over its memory limit: container=%s limit=%d", ref, run.memory)
+                most = run.record.memory
+                if most is not None and processes.resident(run.alive.shim) > most:
+                    log.info("over its memory limit: container=%s limit=%d", ref, most)
                     run.over = True
                     self.kill(ref)
 
@@ -328,11 +375,25 @@ class ProcessRuntime:
         self._runs.clear()
 
 
-def _groups(spec: ContainerSpec) -> list[int] | None:
-    user = spec.user
-    if os.geteuid() != 0 or (user.uid is None and not user.groups):
-        return None
-    return list(user.groups)
+def _limits(record: _Record) -> dict[str, Any]:
+    """Where a command is put, and whom it runs as."""
+    user, group = record.user, record.group
+    groups = list(user.groups) if os.geteuid() == 0 and (user.uid is not None or user.groups) else None
+    return {"cgroups": group.procs, "rlimits": group.rlimits, "uid": user.uid, "gid": user.gid, "groups": groups}
+
+
+def _environment(env: Mapping[str, str], terminal: bool) -> Mapping[str, str]:
+    return {"TERM": "xterm", **env} if terminal else env
+
+
+def _environment_of(pid: int) -> dict[str, str]:
+    """What a process was started with."""
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as f:
+            pairs = (os.fsdecode(pair).partition("=") for pair in f.read().split(b"\0") if b"=" in pair)
+            return {name: value for name, _, value in pairs}
+    except OSError:
+        return {}
 
 
 def _compiled(state: str) -> str:
@@ -343,51 +404,11 @@ def _compiled(state: str) -> str:
     return target
 
 
-def _bury(pid: int) -> None:
-    """Collect an ended shim if it is our own child; one that was adopted is somebody else's."""
-    with contextlib.suppress(ChildProcessError):
-        os.waitpid(pid, 0)
-
-
 def _refusal(answer: bytes) -> _Refusal:
     try:
         return msgspec.json.decode(answer, type=_Refusal)
     except msgspec.DecodeError:
         return _Refusal("the shim ended without an answer")
-
-
-async def _write_all(fd: int, data: bytes) -> None:
-    """A pipe takes 64 KiB at once; more has to wait until the shim reads."""
-    os.set_blocking(fd, False)
-    view = memoryview(data)
-    while view:
-        try:
-            view = view[os.write(fd, view) :]
-        except BlockingIOError:
-            await _ready(fd, writing=True)
-
-
-async def _read_line(fd: int) -> bytes:
-    os.set_blocking(fd, False)
-    data = b""
-    while not data.endswith(b"\n"):
-        await _ready(fd, writing=False)
-        part = os.read(fd, 1 << 16)
-        if not part:
-            break
-        data += part
-    return data
-
-
-async def _ready(fd: int, *, writing: bool) -> None:
-    loop = asyncio.get_running_loop()
-    ready: asyncio.Future[None] = loop.create_future()
-    add, remove = (loop.add_writer, loop.remove_writer) if writing else (loop.add_reader, loop.remove_reader)
-    add(fd, lambda: None if ready.done() else ready.set_result(None))
-    try:
-        await ready
-    finally:
-        remove(fd)
 
 
 def _read(directory: str, name: str, type_: type[Any]) -> Any:
