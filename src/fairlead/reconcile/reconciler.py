@@ -57,6 +57,13 @@ class Selected(msgspec.Struct, frozen=True):
     selects: Callable[[Any, Any], bool]
 
 
+class Unclaimed(msgspec.Struct, frozen=True):
+    """Objects without a controller, in the primary's namespace, that `selects(primary, object)`: it may adopt them."""
+
+    resource: Resource[Any]
+    selects: Callable[[Any, Any], bool]
+
+
 class Contained(msgspec.Struct, frozen=True):
     """Metadata of whatever is in the namespace that is the primary: `View.across.contained`."""
 
@@ -69,7 +76,7 @@ class Owners(msgspec.Struct, frozen=True):
     """What is known of the objects that the primary's ownerReferences name: `View.across.owners`."""
 
 
-Link = Owned | Keyed | Referred | Selected | Contained | Dependents | Owners
+Link = Owned | Keyed | Referred | Selected | Unclaimed | Contained | Dependents | Owners
 
 EVERY: Resource[Object] = Resource("*", "*", "*", "*", Object)
 """As a controller's primary: it reconciles objects of every kind that is served, seen as metadata."""

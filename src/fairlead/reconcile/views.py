@@ -27,6 +27,7 @@ from fairlead.reconcile.reconciler import (
     Owners,
     Referred,
     Selected,
+    Unclaimed,
     View,
 )  # fmt: skip
 
@@ -82,6 +83,7 @@ Wake = Callable[[Any], Iterable[Item]]
 """The primaries that one state of an object concerns."""
 
 CONTROLLER = "controller"
+UNCLAIMED = "unclaimed"
 
 
 def declared(controller: Controller[Any]) -> Sequence[Resource[Any]]:
@@ -94,6 +96,10 @@ def _controller_terms(obj: Object) -> Iterator[tuple[str, str, str]]:
     owner = obj.metadata.controller
     if owner is not None:
         yield owner.apiVersion.rpartition("/")[0], owner.kind, owner.name
+
+
+def _unclaimed_terms(obj: Object) -> tuple[str, ...]:
+    return (obj.metadata.namespace,) if obj.metadata.controller is None else ()
 
 
 class Links(Generic[ObjectT]):
@@ -159,6 +165,9 @@ class Links(Generic[ObjectT]):
                 self._wake(link.resource, partial(self._referring, name))
             case Selected():
                 self._wake(link.resource, partial(self._selecting, link))
+            case Unclaimed():
+                self.caches.of(link.resource).index(UNCLAIMED, _unclaimed_terms)
+                self._wake(link.resource, partial(self._adopting, link))
             case Contained():
                 self._wakes_across.append(self._terminating_namespace)
             case Dependents():
@@ -192,6 +201,13 @@ class Links(Generic[ObjectT]):
             if link.selects(candidate, obj):
                 yield Item(primary, candidate.key)
 
+    def _adopting(self, link: Unclaimed, obj: Object) -> Iterator[Item]:
+        if obj.metadata.controller is None:
+            primary = self.controller.primary
+            for candidate in self.caches.of(primary).in_namespace(obj.metadata.namespace):
+                if link.selects(candidate, obj):
+                    yield Item(primary, candidate.key)
+
     def _terminating_namespace(self, obj: Object) -> Iterator[Item]:
         if not obj.metadata.namespace:
             return
@@ -219,6 +235,9 @@ class Links(Generic[ObjectT]):
                     continue
                 case Owned():
                     found, orphans[link.resource] = self._owned(link, item.key, obj)
+                case Unclaimed():
+                    free = self.caches.of(link.resource).by(UNCLAIMED, item.key.namespace) if obj is not None else ()
+                    found = [o for o in free if link.selects(obj, o)]
                 case Keyed() | Referred() | Selected():
                     found = self._linked(f"{self.controller.name}:{number}", link, item.key, obj)
             linked[link.resource] = _union(linked[link.resource], found) if link.resource in linked else found

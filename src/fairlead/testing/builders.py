@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from fairlead.api import batch, coordination, core, trainer
+from fairlead.api import apps, batch, coordination, core, trainer
 from fairlead.api import jobset as jobsets
 from fairlead.api.meta import Key, Object, Resource
 from fairlead.base import timestamp
@@ -198,6 +198,23 @@ class JobBuilder(Builder[batch.Job]):
         return self.spec(template=template.template())
 
 
+class SetBuilder(Builder[ObjectT]):
+    """What keeps Pods of a template running; its Pods have the label `app` with its name to begin with."""
+
+    def replicas(self, count: int) -> Any:
+        return self.spec(replicas=count)
+
+    def template(self, template: PodBuilder) -> Any:
+        """The Pod as the template, with the labels that the selector wants."""
+        made = template.restart("Always").template()
+        wanted = self._wire["spec"]["selector"]["matchLabels"]
+        made["metadata"]["labels"] = {**made["metadata"].get("labels", {}), **wanted}
+        return self.spec(template=made)
+
+    def image(self, image: str) -> Any:
+        return self.changed(lambda w: w["spec"]["template"]["spec"]["containers"][0].update(image=image))
+
+
 class NodeBuilder(Builder[core.Node]):
     """Nodes: ready, with some capacity to begin with."""
 
@@ -273,6 +290,31 @@ def pod(name: str, namespace: str = "default") -> PodBuilder:
 def job(name: str, namespace: str = "default") -> JobBuilder:
     spec = {"parallelism": 1, "completions": 1, "backoffLimit": 6, "template": pod("template").template()}
     return JobBuilder(batch.JOBS, meta(batch.JOBS, name, namespace) | {"spec": spec})
+
+
+def _set(resource: Resource[ObjectT], name: str, namespace: str, **spec: Any) -> SetBuilder[ObjectT]:
+    labels = {"app": name}
+    template = pod("template").labels(labels).restart("Always").template()
+    fields = {"selector": {"matchLabels": labels}, "template": template, **spec}
+    return SetBuilder(resource, meta(resource, name, namespace) | {"spec": fields})
+
+
+def deployment(name: str, replicas: int = 1, namespace: str = "default") -> SetBuilder[apps.Deployment]:
+    rolling = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": "25%"}}
+    more = {"replicas": replicas, "strategy": rolling, "revisionHistoryLimit": 10, "progressDeadlineSeconds": 600}
+    return _set(apps.DEPLOYMENTS, name, namespace, **more)
+
+
+def replica_set(name: str, replicas: int = 1, namespace: str = "default") -> SetBuilder[apps.ReplicaSet]:
+    return _set(apps.REPLICA_SETS, name, namespace, replicas=replicas)
+
+
+def stateful_set(name: str, replicas: int = 1, namespace: str = "default") -> SetBuilder[apps.StatefulSet]:
+    return _set(apps.STATEFUL_SETS, name, namespace, replicas=replicas, serviceName=name)
+
+
+def daemon_set(name: str, namespace: str = "default") -> SetBuilder[apps.DaemonSet]:
+    return _set(apps.DAEMON_SETS, name, namespace)
 
 
 def node(name: str) -> NodeBuilder:

@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 
 from fairlead import controllers
-from fairlead.api import batch, core, trainer
+from fairlead.api import apps, batch, core, trainer
 from fairlead.api import jobset as jobsets
 from fairlead.api.meta import Object, Resource
 from fairlead.client.protocol import DeleteOptions
@@ -156,6 +156,34 @@ async def _owners(cluster: Cluster) -> None:
     await cluster.run_until_quiet()
 
 
+async def _replica_sets(cluster: Cluster) -> None:
+    await cluster.create(builders.pod("stray").labels(app="set"))
+    await cluster.apply(builders.replica_set("set", 3))
+    await cluster.run_until_quiet()
+    await cluster.apply(builders.replica_set("set", 1))
+    await cluster.apply(builders.replica_set("late", 2).template(builders.pod("x").simulate("ready=5s")))
+    await cluster.run_until_quiet()
+
+
+async def _replication_controllers(cluster: Cluster) -> None:
+    labels = {"app": "old"}
+    template = builders.pod("x").labels(labels).restart("Always").template()
+    spec = {"replicas": 2, "selector": labels, "template": template}
+    await cluster.apply(builders.any_of(core.REPLICATION_CONTROLLERS, "old", spec=spec))
+    await cluster.run_until_quiet()
+
+
+async def _deployments(cluster: Cluster) -> None:
+    rolls = builders.deployment("rolls", 4).template(builders.pod("x").simulate("ready=1s"))
+    anew = builders.deployment("anew", 2).spec(strategy={"type": "Recreate"})
+    for image in ("one", "two", "one"):
+        await cluster.apply(rolls.image(image))
+        await cluster.apply(anew.image(image))
+        await cluster.run_until_quiet()
+    await cluster.apply(rolls.replicas(6))
+    await cluster.run_until_quiet()
+
+
 STORIES: dict[Resource[Any], Story] = {
     batch.JOBS: _jobs,
     jobsets.JOBSETS: _jobsets,
@@ -163,6 +191,9 @@ STORIES: dict[Resource[Any], Story] = {
     core.SERVICES: _services,
     core.NAMESPACES: _namespaces,
     core.NODES: _nodes,
+    apps.REPLICA_SETS: _replica_sets,
+    core.REPLICATION_CONTROLLERS: _replication_controllers,
+    apps.DEPLOYMENTS: _deployments,
     reconciler.EVERY: _owners,
 }
 
