@@ -15,6 +15,7 @@ from fairlead.api import (
     networking,
     node,
     policy,
+    rbac,
     resource,
     scheduling,
     storage,
@@ -35,4 +36,5 @@ RESOURCES: tuple[Resource[Any], ...] = (
     *storage.RESOURCES,
     *node.RESOURCES,
     *resource.RESOURCES,
+    *rbac.RESOURCES,
 )

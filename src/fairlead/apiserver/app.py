@@ -1,6 +1,6 @@
 """The HTTP server: every request passes the layers of `LAYERS`, from the outermost inwards, and then is answered.
 
-    recover -> describe -> authenticate -> authorize -> answer
+    recover -> describe -> authenticate -> impersonate -> authorize -> answer
 
 There is no table of routes: `requestinfo` says what a request asks for, and kinds come and go with their definitions.
 aiohttp's low-level server is used without its router and middlewares, because the path of a write is hot.
@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
-from fairlead.apiserver import requestinfo, resources
+from fairlead.apiserver import impersonation, requestinfo, resources
 from fairlead.apiserver.auth import Authenticator
 from fairlead.apiserver.documents import Document
 from fairlead.apiserver.exchange import Exchange
@@ -154,19 +154,27 @@ async def describe(_app: App, exchange: Exchange, handle: Handle) -> web.StreamR
 async def authenticate(app: App, exchange: Exchange, handle: Handle) -> web.StreamResponse:
     """Who asks."""
     headers = exchange.request.headers
-    exchange.user = app.authenticator.authenticate(
+    exchange.user = exchange.sender = app.authenticator.authenticate(
         headers.get("Authorization", ""), now=app.api.clock.now(), protocols=headers.get("Sec-WebSocket-Protocol", "")
     )
     return await handle(exchange)
 
 
-async def authorize(app: App, exchange: Exchange, handle: Handle) -> web.StreamResponse:
-    """Whether they may."""
-    app.authorizer.allow(exchange.user, exchange.info)
+async def impersonate(app: App, exchange: Exchange, handle: Handle) -> web.StreamResponse:
+    """Who they want to be, if they may."""
+    request = exchange.request
+    if impersonation.asked(request.raw_headers):
+        exchange.user = impersonation.act(request.headers, exchange.sender, app.authorizer)
     return await handle(exchange)
 
 
-LAYERS: tuple[Layer, ...] = (recover, describe, authenticate, authorize)
+async def authorize(app: App, exchange: Exchange, handle: Handle) -> web.StreamResponse:
+    """Whether they may."""
+    app.authorizer.allow(exchange.user, requestinfo.narrowed(exchange.info, exchange.query))
+    return await handle(exchange)
+
+
+LAYERS: tuple[Layer, ...] = (recover, describe, authenticate, impersonate, authorize)
 
 
 def _composed(app: App, layers: tuple[Layer, ...], innermost: Handle) -> Handle:

@@ -17,13 +17,15 @@ import msgspec
 
 from fairlead.api.apiextensions import CRDS
 from fairlead.apiserver import app, bootstrap, catalog, crds, discovery, expiry, health, jwt, openapi, special
-from fairlead.apiserver.admission.chain import Chain
+from fairlead.apiserver.admission.chain import PLUGINS, Chain
+from fairlead.apiserver.admission.escalation import Escalation
 from fairlead.apiserver.auth import Authenticator
 from fairlead.apiserver.chance import SystemChance
 from fairlead.apiserver.identity import User
 from fairlead.apiserver.local import LocalClient
 from fairlead.apiserver.rbac import Authorizer
 from fairlead.apiserver.reviews import Reviews
+from fairlead.apiserver.roleindex import KINDS, RoleIndex
 from fairlead.apiserver.state import Api, Chance
 from fairlead.base import clock
 from fairlead.client.node import NodeConnection, Nodes
@@ -80,11 +82,13 @@ def assemble(store: Store, settings: Settings) -> Server:
     """All parts, wired, not started."""
     kinds = catalog.with_builtins()
     chance: Chance = settings.chance
-    api = Api(store, kinds, settings.clock, chance, Chain())
+    roles = RoleIndex(store)
+    authorizer = Authorizer(roles)
+    api = Api(store, kinds, settings.clock, chance, Chain((*PLUGINS, Escalation(authorizer))))
     definitions = crds.Definitions(api)
-    api.hooks[CRDS.gvr] = definitions
+    api.hooks |= {CRDS.gvr: definitions} | dict.fromkeys(KINDS, roles)
     accounts = jwt.Tokens(settings.signing_key, lambda *what: _exists(api, *what)) if settings.signing_key else None
-    authenticator, authorizer = Authenticator(settings.tokens, accounts), Authorizer()
+    authenticator = Authenticator(settings.tokens, accounts)
     nodes: Nodes = settings.nodes
     served = app.App(
         api, authenticator, authorizer,
@@ -97,6 +101,7 @@ def assemble(store: Store, settings: Settings) -> Server:
             special.LegacyBindings(api),
         ),
     )  # fmt: skip
+    roles.start()
     return Server(api, served, definitions)
 
 

@@ -13,15 +13,18 @@ _EMPTY: Mapping[str, str] = {}
 
 
 class Exchange:
-    """`info` and `user` are filled in on the way; `warnings` become Warning headers of the answer."""
+    """`info` and `user` are filled in on the way; `warnings` become Warning headers of the answer.
 
-    __slots__ = ("info", "query", "request", "user", "warnings")
+    `user` is who the request acts as, `sender` who has sent it: they differ when somebody is impersonated.
+    """
+
+    __slots__ = ("info", "query", "request", "sender", "user", "warnings")
 
     def __init__(self, request: web.BaseRequest) -> None:
         self.request = request
         self.query: Mapping[str, str] = request.query if request.query_string else _EMPTY
         self.info = RequestInfo("", "")
-        self.user = identity.ANONYMOUS
+        self.user = self.sender = identity.ANONYMOUS
         self.warnings: list[str] = []
 
     @property

@@ -40,3 +40,11 @@ LOCAL = User("system:fairlead", groups=(MASTERS, AUTHENTICATED))
 def service_account(namespace: str, name: str) -> str:
     """The user name of a service account."""
     return f"system:serviceaccount:{namespace}:{name}"
+
+
+def account_of(user: str) -> tuple[str, str] | None:
+    """Namespace and name of the service account that a user name stands for; None for another user."""
+    parts = user.split(":")
+    if len(parts) == 4 and parts[:2] == ["system", "serviceaccount"] and parts[2] and parts[3]:
+        return parts[2], parts[3]
+    return None

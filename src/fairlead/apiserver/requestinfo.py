@@ -15,6 +15,7 @@ import msgspec
 
 _FALSE = frozenset(("0", "f", "F", "false", "FALSE", "False"))
 _VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "GET": "get", "HEAD": "get", "DELETE": "delete"}
+_OF_MANY = frozenset(("list", "watch", "deletecollection"))
 _OF_NAMESPACES = frozenset(("status", "finalize"))
 
 
@@ -65,6 +66,17 @@ def _of_collection(verb: str, query: Mapping[str, str]) -> str:
     if verb == "get":
         return "watch" if query and boolean(query, "watch") else "list"
     return "deletecollection" if verb == "delete" else verb
+
+
+def narrowed(info: RequestInfo, query: Mapping[str, str]) -> RequestInfo:
+    """The request as it is authorized: a list or watch of one name, by a field selector, is about that name."""
+    if info.name or not query or info.verb not in _OF_MANY:
+        return info
+    for term in query.get("fieldSelector", "").split(","):
+        field, equals, name = term.partition("=")
+        if equals and field == "metadata.name" and name.lstrip("="):
+            return msgspec.structs.replace(info, name=name.lstrip("="))
+    return info
 
 
 def boolean(query: Mapping[str, str], name: str) -> bool:

@@ -15,6 +15,7 @@ from fairlead.apiserver.inventory import Virtual
 from fairlead.apiserver.rbac import Authorizer
 from fairlead.apiserver.requestinfo import RequestInfo
 from fairlead.base import errors, timestamp
+from fairlead.machinery import causes
 
 Plain = dict[str, Any]
 Find = Callable[[str, str, str], Mapping[str, Any] | None]
@@ -34,15 +35,16 @@ class Reviews:
         spec = body.get("spec") or {}
         match virtual.kind:
             case "SelfSubjectReview":
-                status: Plain = {"userInfo": user.as_info()}
+                return _about_self(virtual, user, now)
             case "TokenReview":
                 status = self._token(spec, now)
             case "SelfSubjectAccessReview":
-                status = self._access(spec, user, "")
+                status = self._access(spec, user)
             case "SubjectAccessReview" | "LocalSubjectAccessReview":
-                status = self._access(spec, _subject(spec), namespace)
+                _check_subject(virtual, spec, namespace)
+                status = self._access(spec, _subject(spec))
             case "SelfSubjectRulesReview":
-                status = self._rules(spec, user)
+                body, status = {**body, "spec": {}}, self._rules(spec, user)
             case _:
                 raise errors.path_not_found()
         head = {"kind": virtual.kind, "apiVersion": f"{virtual.group}/{virtual.version}"}
@@ -56,14 +58,17 @@ class Reviews:
             return {"user": {}, "error": "the token is invalid, expired, or for another audience"}
         return {"authenticated": True, "user": user.as_info(), "audiences": list(audiences) or [jwt.ISSUER]}
 
-    def _access(self, spec: Mapping[str, Any], user: User, namespace: str) -> Plain:
+    def _access(self, spec: Mapping[str, Any], user: User) -> Plain:
         resource, other = spec.get("resourceAttributes"), spec.get("nonResourceAttributes")
-        if (resource is None) == (other is None):
+        if resource is None and other is None:
             message = "exactly one of nonResourceAttributes or resourceAttributes must be specified"
-            cause = errors.Cause("FieldValueInvalid", f"Invalid value: {message}", "spec.resourceAttributes")
-            raise errors.invalid("SubjectAccessReview", "authorization.k8s.io", "", [cause])
-        allowed = self._authorizer.permits(user, _attributes(resource, other or {}, namespace))
-        return {"allowed": allowed} if allowed else {"allowed": False, "reason": "no rule grants it"}
+            raise _unfit(causes.invalid("spec.resourceAttributes", None, message))
+        if resource is not None and other is not None:
+            sent = {"Path": other.get("path", ""), "Verb": other.get("verb", "")}
+            message = "cannot be specified in combination with resourceAttributes"
+            raise _unfit(causes.invalid("spec.nonResourceAttributes", sent, message))
+        allowed, reason = self._authorizer.explain(user, _attributes(resource, other or {}))
+        return {"allowed": allowed, "reason": reason} if reason else {"allowed": allowed}
 
     def _rules(self, spec: Mapping[str, Any], user: User) -> Plain:
         if not spec.get("namespace"):
@@ -117,16 +122,43 @@ def _bound(account: Mapping[str, Any], spec: Mapping[str, Any], find: Find) -> j
     return jwt.Reference(name, uid)
 
 
+def _about_self(virtual: Virtual, user: User, now: float) -> Plain:
+    return {
+        "kind": virtual.kind, "apiVersion": f"{virtual.group}/{virtual.version}",
+        "metadata": {"creationTimestamp": timestamp.seconds(now)}, "status": {"userInfo": user.as_info()},
+    }  # fmt: skip
+
+
+def _check_subject(virtual: Virtual, spec: Mapping[str, Any], namespace: str) -> None:
+    """A review of somebody names them; a local one stays in its namespace."""
+    found = []
+    if not spec.get("user") and not spec.get("groups"):
+        found.append(causes.invalid("spec.user", "", "at least one of user or group must be specified"))
+    if virtual.namespaced:
+        asked = (spec.get("resourceAttributes") or {}).get("namespace", "")
+        if spec.get("resourceAttributes") is not None and asked != namespace:
+            found.append(causes.invalid("spec.resourceAttributes.namespace", asked, "must match metadata.namespace"))
+        if spec.get("nonResourceAttributes") is not None:
+            rule = "disallowed on this kind of request"
+            found.append(causes.invalid("spec.nonResourceAttributes", spec["nonResourceAttributes"], rule))
+    if found:
+        raise _unfit(*found)
+
+
+def _unfit(*found: errors.Cause) -> errors.StatusError:
+    return errors.invalid("", "authorization.k8s.io", "", found)
+
+
 def _subject(spec: Mapping[str, Any]) -> User:
     extra = {k: tuple(v) for k, v in (spec.get("extra") or {}).items()}
     return User(spec.get("user") or "", spec.get("uid") or "", tuple(spec.get("groups") or ()), extra)
 
 
-def _attributes(resource: Mapping[str, Any] | None, other: Mapping[str, Any], namespace: str) -> RequestInfo:
+def _attributes(resource: Mapping[str, Any] | None, other: Mapping[str, Any]) -> RequestInfo:
     if resource is None:
         return RequestInfo(other.get("verb", ""), other.get("path", ""))
     return RequestInfo(
         resource.get("verb", ""), "", resource.get("group", ""), resource.get("version", ""),
-        resource.get("namespace") or namespace, resource.get("resource", ""), resource.get("name", ""),
+        resource.get("namespace", ""), resource.get("resource", ""), resource.get("name", ""),
         resource.get("subresource", ""),
     )  # fmt: skip

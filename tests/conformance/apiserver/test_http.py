@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from fairlead.api.core import NAMESPACES
 from fairlead.api.meta import Key
-from fairlead.apiserver import app, assembly
+from fairlead.apiserver import app, assembly, bootstrap
 from fairlead.apiserver.auth import ADMIN
 from fairlead.client.node import LogOptions
 from fairlead.client.protocol import Binding
@@ -61,6 +61,7 @@ async def server(nodes):
     made = assembly.assemble(MemoryStore(), assembly.Settings(tokens={"secret": ADMIN}, signing_key=key, nodes=nodes))
     made.definitions.start()
     await made.client().create(NAMESPACES, {"metadata": {"name": "default"}})
+    await bootstrap.roles(made.api)
     yield made
     await made.close()
 

@@ -19,21 +19,36 @@ READ_PODS = {"verbs": ["get", "list"], "apiGroups": [""], "resources": ["pods", 
 ONE_JOB = {"verbs": ["*"], "apiGroups": ["batch"], "resources": ["jobs"], "resourceNames": ["j"]}
 
 
+DISCOVERY = [
+    {"verbs": ["get"], "nonResourceURLs": ["/apis", "/openapi/*", "/version"]},
+    {"verbs": ["create"], "apiGroups": ["authorization.k8s.io"], "resources": ["selfsubjectaccessreviews"]},
+]
+
+
 class Roles:
+    """Service accounts may do anything with Job j; bob reads Pods in `a`; all authenticated read discovery."""
+
+    def __init__(self) -> None:
+        self.generation = 0
+        self.readers = [bound("Role", "readers", {"kind": "ServiceAccount", "name": "bob"})]
+
     def cluster_bindings(self) -> Sequence[Mapping[str, Any]]:
-        return [bound("ClusterRole", "one-job", {"kind": "Group", "name": "system:serviceaccounts"})]
+        return [
+            bound("ClusterRole", "one-job", {"kind": "Group", "name": "system:serviceaccounts"}),
+            bound("ClusterRole", "discovery", {"kind": "Group", "name": "system:authenticated"}),
+            bound("ClusterRole", "discovery", {"kind": "Group", "name": "system:unauthenticated"}),
+        ]
 
     def bindings(self, namespace: str) -> Sequence[Mapping[str, Any]]:
-        return [bound("Role", "readers", {"kind": "ServiceAccount", "name": "bob"})] if namespace == "a" else []
+        return self.readers if namespace == "a" else []
 
-    def rules(self, kind: str, namespace: str, name: str) -> Sequence[rbac.Rule]:
-        return {("Role", "a", "readers"): [READ_PODS], ("ClusterRole", "", "one-job"): [ONE_JOB]}.get(
-            (kind, namespace, name), []
-        )
+    def rules(self, kind: str, namespace: str, name: str) -> Sequence[rbac.Rule] | None:
+        there = {("Role", "readers"): [READ_PODS], ("ClusterRole", "one-job"): [ONE_JOB]}
+        return {**there, ("ClusterRole", "discovery"): DISCOVERY}.get((kind, name))
 
 
 def bound(kind: str, name: str, subject: dict[str, str]) -> dict[str, Any]:
-    return {"roleRef": {"kind": kind, "name": name}, "subjects": [subject]}
+    return {"metadata": {"name": f"b-{name}"}, "roleRef": {"kind": kind, "name": name}, "subjects": [subject]}
 
 
 def permits(user: User, method: str, path: str) -> bool:
@@ -107,3 +122,55 @@ def test_without_rbac_kinds_only_masters_pass() -> None:
 
     rbac.Authorizer().allow(ADMIN, info)
     assert not rbac.Authorizer().permits(BOB, info)
+
+
+def test_a_change_of_roles_holds_at_once() -> None:
+    roles = Roles()
+    authorizer = rbac.Authorizer(roles)
+    info = requestinfo.parse("GET", "/api/v1/namespaces/a/pods", {})
+    assert authorizer.permits(BOB, info)
+    roles.readers = []
+    assert authorizer.permits(BOB, info), "what is known is kept until the generation grows"
+    roles.generation += 1
+    assert not authorizer.permits(BOB, info)
+
+
+def test_names_hold_only_where_a_name_is() -> None:
+    authorizer = rbac.Authorizer(Roles())
+    path = "/apis/batch/v1/namespaces/b/jobs"
+    listed = requestinfo.parse("GET", path, {})
+    one = requestinfo.narrowed(listed, {"fieldSelector": "status.x=1,metadata.name=j"})
+
+    assert not authorizer.permits(BOB, listed)
+    assert authorizer.permits(BOB, one)
+    assert authorizer.permits(BOB, requestinfo.parse("DELETE", f"{path}/j", {}))
+    assert not authorizer.permits(BOB, requestinfo.parse("POST", path, {}))
+
+
+@pytest.mark.parametrize(
+    ("user", "method", "path", "expected"),
+    [
+        (ADMIN, "GET", "/api/v1/nodes", (True, "")),
+        (
+            BOB, "GET", "/api/v1/namespaces/a/pods",
+            (True, 'RBAC: allowed by RoleBinding "b-readers/a" of Role "readers" to ServiceAccount "bob/a"'),
+        ),
+        (
+            EVE, "GET", "/version",
+            (True, 'RBAC: allowed by ClusterRoleBinding "b-discovery" of ClusterRole "discovery" '
+                   'to Group "system:authenticated"'),
+        ),
+        (EVE, "GET", "/api/v1/nodes", (False, "")),
+    ],
+)  # fmt: skip
+def test_explain(user: User, method: str, path: str, expected: tuple[bool, str]) -> None:
+    assert rbac.Authorizer(Roles()).explain(user, requestinfo.parse(method, path, {})) == expected
+
+
+def test_a_missing_role_is_told() -> None:
+    roles = Roles()
+    roles.readers.append(bound("ClusterRole", "gone", {"kind": "User", "name": "eve"}))
+    info = requestinfo.parse("GET", "/api/v1/namespaces/a/pods", {})
+
+    with pytest.raises(errors.StatusError, match=r'namespace "a": RBAC: clusterrole.rbac.* "gone" not found'):
+        rbac.Authorizer(roles).allow(EVE, info)

@@ -12,11 +12,13 @@ from fairlead.base.errors import Cause
 from fairlead.machinery import causes
 
 ANNOTATIONS_LIMIT = 256 * 1024
+_RBAC = ("roles", "clusterroles", "rolebindings", "clusterrolebindings")
 _NAMES: dict[tuple[str, str], naming.NameRule] = {
     ("", "namespaces"): naming.label,
     ("", "services"): naming.dns1035,
     ("", "events"): naming.segment,
     ("jobset.x-k8s.io", "jobsets"): naming.subdomain,
+    **{("rbac.authorization.k8s.io", k): naming.segment for k in _RBAC},
 }
 _GENERATED = 5
 """The length of the suffix that completes a generateName."""

@@ -30,6 +30,7 @@ from fairlead.apiserver.kinds import (
     jobset,
     metadata,
     pods,
+    rbac,
     replication,
     scheduling,
     services,
@@ -45,7 +46,7 @@ __all__ = ["Obj", "Strategy", "find", "validate_meta", "validate_meta_update"]
 
 BUILT_IN: dict[tuple[str, str], Ways] = {
     **pods.WAYS, **jobs.WAYS, **services.WAYS, **core.WAYS, **scheduling.WAYS, **coordination.WAYS, **discovery.WAYS,
-    **crds.WAYS, **apps.WAYS, **replication.WAYS,
+    **crds.WAYS, **apps.WAYS, **replication.WAYS, **rbac.WAYS,
 }  # fmt: skip
 CUSTOM: dict[tuple[str, str], Ways] = {**jobset.WAYS, **trainer.WAYS}
 

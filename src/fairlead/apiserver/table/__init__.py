@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from fairlead.apiserver.catalog import Served
-from fairlead.apiserver.table import cluster, custom, networks, pods, workloads
+from fairlead.apiserver.table import access, cluster, custom, networks, pods, workloads
 from fairlead.apiserver.table.printer import Plain, Printer
 
 Include = Literal["None", "Metadata", "Object"]
@@ -18,7 +18,7 @@ Version = Literal["v1", "v1beta1"]
 
 _PRINTERS = {
     ("", "pods"): pods.PODS, ("batch", "jobs"): pods.JOBS,
-    **cluster.PRINTERS, **workloads.PRINTERS, **networks.PRINTERS,
+    **cluster.PRINTERS, **access.PRINTERS, **workloads.PRINTERS, **networks.PRINTERS,
 }  # fmt: skip
 
 

@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 
 from fairlead import controllers
-from fairlead.api import apps, batch, core, trainer
+from fairlead.api import apps, batch, core, rbac, trainer
 from fairlead.api import jobset as jobsets
 from fairlead.api.meta import Object, Resource
 from fairlead.client.protocol import DeleteOptions
@@ -156,6 +156,16 @@ async def _owners(cluster: Cluster) -> None:
     await cluster.run_until_quiet()
 
 
+async def _cluster_roles(cluster: Cluster) -> None:
+    rule = {"verbs": ["get"], "apiGroups": [""], "resources": ["pods"]}
+    kind = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole"}
+    for name_, into in (("edit", ""), ("view", "edit")):
+        selectors = [{"matchLabels": {f"to-{name_}": "true"}}]
+        meta = {"name": name_, "labels": {f"to-{into}": "true"} if into else {}}
+        await cluster.create({**kind, "metadata": meta, "aggregationRule": {"clusterRoleSelectors": selectors}})
+    await cluster.create({**kind, "metadata": {"name": "pods", "labels": {"to-view": "true"}}, "rules": [rule]})
+
+
 async def _replica_sets(cluster: Cluster) -> None:
     await cluster.create(builders.pod("stray").labels(app="set"))
     await cluster.apply(builders.replica_set("set", 3))
@@ -191,6 +201,7 @@ STORIES: dict[Resource[Any], Story] = {
     core.SERVICES: _services,
     core.NAMESPACES: _namespaces,
     core.NODES: _nodes,
+    rbac.CLUSTER_ROLES: _cluster_roles,
     apps.REPLICA_SETS: _replica_sets,
     core.REPLICATION_CONTROLLERS: _replication_controllers,
     apps.DEPLOYMENTS: _deployments,
