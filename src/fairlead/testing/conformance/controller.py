@@ -164,6 +164,7 @@ async def _cluster_roles(cluster: Cluster) -> None:
         meta = {"name": name_, "labels": {f"to-{into}": "true"} if into else {}}
         await cluster.create({**kind, "metadata": meta, "aggregationRule": {"clusterRoleSelectors": selectors}})
     await cluster.create({**kind, "metadata": {"name": "pods", "labels": {"to-view": "true"}}, "rules": [rule]})
+    await cluster.run_until_quiet()
 
 
 async def _replica_sets(cluster: Cluster) -> None:
