@@ -246,6 +246,9 @@ def make(pods: str, pod: Pod, facts: Facts, sources: Sources, tokens: Tokens) ->
             check_host_path(volume.name, volume.hostPath)
         elif projections(volume):
             AtomicDirectory(path).put(payload(volume, pod, facts, sources, tokens))
+        elif volume.emptyDir is None and volume.projected is None:
+            raise Refused("ContainerCreating", f'volume "{volume.name}" is of a kind that this node cannot mount; use '
+                          "emptyDir, hostPath, configMap, secret, downwardAPI or projected")  # fmt: skip
         elif not os.path.isdir(path):
             os.makedirs(path)
             os.chmod(path, 0o777)  # noqa: S103 - as the kubelet does: containers of any user write to an emptyDir

@@ -149,3 +149,9 @@ def test_claims_wait_with_a_reason(tmp_path: Path) -> None:
     pod = Pod(spec=PodSpec(volumes=[Volume("v", persistentVolumeClaim=ClaimSource("c"))]))
     with pytest.raises(volumes.Refused, match="no persistent volumes yet"):
         volumes.make(str(tmp_path), pod, Facts(), SOURCES, {})
+
+
+def test_volumes_of_other_kinds_wait_with_a_reason(tmp_path: Path) -> None:
+    pod = Pod(spec=PodSpec(volumes=[Volume("v")]))  # a view leaves out the source that it does not know, such as nfs
+    with pytest.raises(volumes.Refused, match='volume "v" is of a kind that this node cannot mount'):
+        volumes.make(str(tmp_path), pod, Facts(), SOURCES, {})
