@@ -123,6 +123,11 @@ class Manager:
         """The names of the controllers that have something to do."""
         return [runner.controller.name for runner in self.runners if not runner.settled]
 
+    def clock_jumped(self) -> None:
+        """Tell every controller that the clock was set."""
+        for runner in self.runners:
+            runner.clock_jumped()
+
     def wake(self, controller: str, resource: Resource[Any], key: Key) -> None:
         """Have a controller look at an object, though nothing in the API has changed."""
         for runner in self.runners:

@@ -65,6 +65,17 @@ class Runner:
         self.queue.add(item)
         self._alarm.ring()
 
+    def clock_jumped(self) -> None:
+        """The clock was set, or the machine slept: times that were told by it before mean nothing now.
+
+        Whatever waits is looked at again. Silence counts from now: who is to report could not do so meanwhile.
+        """
+        self._started = self._clock.now()
+        for item in self._expectations.overdue(float("inf")):
+            self._land(item)
+        self.queue.hasten()
+        self._alarm.ring()
+
     @property
     def settled(self) -> bool:
         """Nothing to do before some later time."""

@@ -17,6 +17,7 @@ from fairlead.client.node import NodeConnection
 from fairlead.client.protocol import Client
 from fairlead.reconcile.manager import Manager, select
 from fairlead.scheduler.loop import Scheduler
+from fairlead.server import jumps
 from fairlead.server.settings import Settings
 
 
@@ -64,5 +65,9 @@ def agent(told: Settings, client: Client, agents: Agents, found: Capabilities, p
 
 def brains(client: Client) -> list[tuple[str, Coroutine[Any, Any, None]]]:
     """What decides: scheduler and controllers, each as a name and its work."""
-    chosen = select(controllers.discover(), embedded=True)
-    return [("scheduler", Scheduler(client, SYSTEM).run()), ("controllers", Manager(client, SYSTEM, chosen).run())]
+    manager = Manager(client, SYSTEM, select(controllers.discover(), embedded=True))
+    return [
+        ("scheduler", Scheduler(client, SYSTEM).run()),
+        ("controllers", manager.run()),
+        ("clock", jumps.watch(SYSTEM, manager.clock_jumped)),
+    ]
