@@ -34,7 +34,7 @@ class Names:
         self._peers: dict[str, hosts.Peer] = {}
         self._aliases: dict[str, tuple[str, str]] = {}
         self._written: dict[str, str] = {}
-        self._due = False
+        self._timer: asyncio.TimerHandle | None = None
         os.makedirs(self._directory, exist_ok=True)
 
     def join(self, pod: Pod, ip: str) -> None:
@@ -52,12 +52,16 @@ class Names:
 
     def refresh(self) -> None:
         """Services or Pods changed: rewrite, once for all changes that come together."""
-        if not self._due:
-            self._due = True
-            asyncio.get_running_loop().call_later(0.01, self._rewrite)
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(0.01, self._rewrite)
+
+    def close(self) -> None:
+        """What is still to be rewritten will be by the next agent."""
+        if self._timer is not None:
+            self._timer.cancel()
 
     def _rewrite(self) -> None:
-        self._due = False
+        self._timer = None
         for namespace in list(self._written):
             self._write(namespace)
 

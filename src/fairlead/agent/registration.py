@@ -1,11 +1,13 @@
 """registration: the Node object and its heartbeats.
 
 The Node's status (what the machine has) is written at the start and every few minutes; the Lease in kube-node-lease
-says every few seconds that the agent lives. Whoever judges nodes (the node controller) reads the Lease.
+says every few seconds that the agent lives. Whoever judges nodes (the node controller) reads the Lease. When it has
+judged this node to be silent, both are written at once.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 import platform
 import shutil
@@ -17,7 +19,7 @@ from fairlead.agent.devices import RESOURCE, Devices
 from fairlead.agent.network import host_address
 from fairlead.agent.settings import Settings
 from fairlead.api.coordination import LEASES
-from fairlead.api.core import NAMESPACES, NODES
+from fairlead.api.core import NAMESPACES, NODES, Node
 from fairlead.api.meta import Key
 from fairlead.base import telemetry, timestamp
 from fairlead.base.clock import Clock
@@ -46,6 +48,14 @@ class Registration:
         self._devices, self._clock = devices, clock
         self._since = timestamp.seconds(clock.now())
         self._lease_there = False
+        self._doubted = asyncio.Event()
+        """Somebody has said that this node is not ready."""
+
+    def notice(self, node: Node | None) -> None:
+        """The Node as the API has it now."""
+        ready = next((c for c in node.status.conditions if c.type == "Ready"), None) if node is not None else None
+        if ready is not None and ready.status != "True":
+            self._doubted.set()
 
     def capacity(self) -> dict[str, str]:
         """What the machine has, in Kubernetes' resources."""
@@ -170,16 +180,36 @@ class Registration:
 
     async def keep(self) -> None:
         """Heartbeats until cancelled. What fails is tried again at the next beat."""
-        reported = self._clock.monotonic()
+        due = self._clock.monotonic() + self._settings.status_seconds
         while True:
+            doubted = self._doubted.is_set()
+            self._doubted.clear()
             try:
                 await self.renew()
-                if self._clock.monotonic() - reported >= self._settings.status_seconds:
+                if doubted:
+                    log.info("node=%s was taken to be silent: it reports that it is ready", self._settings.node)
+                    self._since = timestamp.seconds(self._clock.now())
+                if doubted or self._clock.monotonic() >= due:
                     await self.report()
-                    reported = self._clock.monotonic()
+                    due = self._clock.monotonic() + self._settings.status_seconds
             except Exception as e:
                 log.warning("heartbeat of node=%s failed: %s", self._settings.node, e)
-            await self._clock.sleep(self._settings.lease_seconds)
+                await self._clock.sleep(1.0)
+                if doubted:
+                    self._doubted.set()
+            await self._pause()
+
+    async def _pause(self) -> None:
+        """Until the next heartbeat is due, or wanted."""
+        waits = [
+            asyncio.ensure_future(self._clock.sleep(self._settings.lease_seconds)),
+            asyncio.ensure_future(self._doubted.wait()),
+        ]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
 
 
 def _memory() -> int:

@@ -39,6 +39,8 @@ class Reporter:
         self._client, self._node, self._clock = client, node, clock
         self._pending: dict[tuple[Key, str], dict[str, Any]] = {}
         self._senders: dict[tuple[Key, str], asyncio.Task[None]] = {}
+        self._written: dict[str, int] = {}
+        """By Pod's uid, the revision that our newest status made."""
         self._events: dict[tuple[str, ...], _Counted] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._serial = 0
@@ -58,6 +60,16 @@ class Reporter:
         if sender is not None:
             await asyncio.wait({sender})
 
+    def caught_up(self, pod: Pod) -> bool:
+        """Whether this view of the Pod has all that was ever published of it."""
+        meta = pod.metadata
+        return (pod.key, meta.uid) not in self._senders and _number(meta.resourceVersion) >= self._written.get(
+            meta.uid, 0
+        )
+
+    def forget(self, uid: str) -> None:
+        self._written.pop(uid, None)
+
     async def _send(self, target: tuple[Key, str]) -> None:
         delay = _RETRY_FIRST
         key, uid = target
@@ -65,7 +77,8 @@ class Reporter:
             status = self._pending.pop(target)
             try:
                 patch = {"metadata": {"uid": uid}, "status": status}
-                await self._client.patch(PODS, key, patch, PatchType.STRATEGIC, _STATUS)
+                written = await self._client.patch(PODS, key, patch, PatchType.STRATEGIC, _STATUS)
+                self._written[uid] = _number(written.metadata.resourceVersion)
                 delay = _RETRY_FIRST
             except Exception as e:
                 if isinstance(e, StatusError) and e.code in (404, 409, 422):
@@ -137,3 +150,8 @@ class Reporter:
             _, late = await asyncio.wait(tasks, timeout=2)
             for task in late:
                 task.cancel()
+
+
+def _number(revision: str) -> int:
+    """Revisions of one kind are numbers that grow (KEP-5504)."""
+    return int(revision) if revision.isdigit() else 0

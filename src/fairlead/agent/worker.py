@@ -110,6 +110,21 @@ class PodWorker:
             self._published = status
             self.node.reporter.publish(self.pod, status)
 
+    def changed(self, pod: Pod) -> None:
+        """The object is another now. Conditions that are ours are set right if somebody else has set them (the node
+        controller does, for a node that it has not heard of); conditions that others set may make the Pod ready."""
+        self.pod = self.machine.pod = pod
+        if self._published is None or not self.node.reporter.caught_up(pod):
+            return
+        ours = self.machine.transitions
+        foreign = [c for c in pod.status.conditions if c.type in ours and c.status != ours[c.type].status]
+        if foreign:
+            ours.update((c.type, c) for c in foreign)
+            self._published = None
+        elif not pod.spec.readinessGates:
+            return
+        self._publish(self.node.clock.now())
+
     def record(self, type_: str, reason: str, message: str, container: str = "") -> None:
         if self.present:
             self.node.reporter.record(self.pod, type_, reason, message, container)
@@ -261,6 +276,7 @@ class PodWorker:
             ref, command, values, container.workingDir, "" if self.pod.spec.hostNetwork else hosts.hostname(self.pod),
             network, mounts, limits_of(container), user_of(self.pod, container),
             choice.rule.path if choice.rule.use == "root" else "",
+            stdin=container.stdin, stdin_once=container.stdinOnce, tty=container.tty,
         )  # fmt: skip
 
     def _image(self, container: Container, ref: Ref) -> images.Choice:
