@@ -22,7 +22,7 @@ from fairlead.agent.runtimes import Exited, Found, Ref, Runtime
 from fairlead.agent.runtimes.process import ProcessRuntime
 from fairlead.agent.settings import Settings
 from fairlead.agent.worker import PodWorker
-from fairlead.api.core import PODS, SERVICES, ContainerStatus, Pod, Service
+from fairlead.api.core import NODES, PODS, SERVICES, ContainerStatus, Node, Pod, Service
 from fairlead.api.meta import Key
 from fairlead.base import clock as clocks
 from fairlead.base import errors, telemetry, timestamp
@@ -56,6 +56,7 @@ class Agent:
         found = [*devices.detect(), *devices.fake(settings.fake_gpus)]
         self._pods: informer.Informer[Pod] = informer.Informer(PODS, fields=f"spec.nodeName={settings.node}")
         self._services: informer.Informer[Service] = informer.Informer(SERVICES)
+        self._own: informer.Informer[Node] = informer.Informer(NODES, fields=f"metadata.name={settings.node}")
         self._node = NodeParts(
             client, settings, self.capabilities, devices.Devices(state, found), self._runtime,
             self._services.cache, clock,
@@ -92,6 +93,7 @@ class Agent:
                 self._registration.keep(),
                 run(client, self._services, clock, services),
                 run(client, self._pods, clock, pods),
+                run(client, self._own, clock, informer.Handlers[Node](lambda old, new: self._registration.notice(new))),
                 self._keep_volumes(),
                 self._keep_indexes(),
             )
@@ -114,6 +116,7 @@ class Agent:
         await self._node.prober.close()
         self._runtime.close()
         self._node.network.close()
+        self._node.names.close()
 
     async def drain(self, patience: float = 60.0) -> None:
         """End all Pods as a node that shuts down does: they fail, with reason Terminated."""
@@ -135,7 +138,7 @@ class Agent:
         worker = self._workers.get(new.metadata.uid)
         if worker is None:
             worker = self._adopt(new)
-        worker.pod = worker.machine.pod = new
+        worker.changed(new)
         self._check_deletion(worker, old)
 
     def _check_deletion(self, worker: PodWorker, old: Pod | None) -> None:
@@ -183,6 +186,7 @@ class Agent:
     async def _forget(self, worker: PodWorker) -> None:
         await worker.over.wait()
         self._workers.pop(worker.uid, None)
+        self._node.reporter.forget(worker.uid)
         worker.cancel()
         await self._erase(worker.uid)
 
