@@ -64,6 +64,13 @@ class Unclaimed(msgspec.Struct, frozen=True):
     selects: Callable[[Any, Any], bool]
 
 
+class Everywhere(msgspec.Struct, frozen=True):
+    """All objects of a kind; a change that is heeded, `heeds(old, new)` (None: all), wakes every primary."""
+
+    resource: Resource[Any]
+    heeds: Callable[[Any, Any], bool] | None = None
+
+
 class Contained(msgspec.Struct, frozen=True):
     """Metadata of whatever is in the namespace that is the primary: `View.across.contained`."""
 
@@ -76,7 +83,7 @@ class Owners(msgspec.Struct, frozen=True):
     """What is known of the objects that the primary's ownerReferences name: `View.across.owners`."""
 
 
-Link = Owned | Keyed | Referred | Selected | Unclaimed | Contained | Dependents | Owners
+Link = Owned | Keyed | Referred | Selected | Unclaimed | Everywhere | Contained | Dependents | Owners
 
 EVERY: Resource[Object] = Resource("*", "*", "*", "*", Object)
 """As a controller's primary: it reconciles objects of every kind that is served, seen as metadata."""

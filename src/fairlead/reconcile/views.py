@@ -19,6 +19,7 @@ from fairlead.reconcile.reconciler import (
     Contained,
     Controller,
     Dependents,
+    Everywhere,
     Found,
     Keyed,
     Link,
@@ -110,6 +111,7 @@ class Links(Generic[ObjectT]):
         self.everywhere = controller.primary == reconciler.EVERY
         self._wakes: dict[Resource[Any], list[Wake]] = {}
         self._wakes_across: list[Wake] = []
+        self._everywhere = {k.resource: k for k in controller.links if isinstance(k, Everywhere)}
         for number, link in enumerate(controller.links):
             self._prepare(f"{controller.name}:{number}", link)
 
@@ -139,6 +141,10 @@ class Links(Generic[ObjectT]):
                 yield from wake(old)
             if new is not None:
                 yield from wake(new)
+        everywhere = self._everywhere.get(resource)
+        if everywhere is not None and (everywhere.heeds is None or everywhere.heeds(old, new)):
+            primary = self.controller.primary
+            yield from (Item(primary, obj.key) for obj in self.caches.of(primary))
         if self._wakes_across:
             yield from self._concerned_across(old, new)
 
@@ -168,6 +174,8 @@ class Links(Generic[ObjectT]):
             case Unclaimed():
                 self.caches.of(link.resource).index(UNCLAIMED, _unclaimed_terms)
                 self._wake(link.resource, partial(self._adopting, link))
+            case Everywhere():
+                pass  # `concerned` sees to it, because it looks at both states of a change
             case Contained():
                 self._wakes_across.append(self._terminating_namespace)
             case Dependents():
@@ -235,6 +243,8 @@ class Links(Generic[ObjectT]):
                     continue
                 case Owned():
                     found, orphans[link.resource] = self._owned(link, item.key, obj)
+                case Everywhere():
+                    found = sorted(self.caches.of(link.resource), key=lambda o: o.key)
                 case Unclaimed():
                     free = self.caches.of(link.resource).by(UNCLAIMED, item.key.namespace) if obj is not None else ()
                     found = [o for o in free if link.selects(obj, o)]

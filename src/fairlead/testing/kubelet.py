@@ -138,8 +138,10 @@ class SimulatedKubelet:
             await asyncio.gather(feeding, return_exceptions=True)
 
     async def _bind(self, client: Client, pod: Pod) -> None:
+        node = _pinned(pod) or self.nodes[self._turn % len(self.nodes)]
+        if node not in self.nodes:
+            return
         self.steps += 1
-        node = self.nodes[self._turn % len(self.nodes)]
         self._turn += 1
         try:
             await client.bind([Binding(pod.key, node, pod.metadata.uid)])
@@ -172,6 +174,14 @@ def parse(text: str) -> Script:
 
 def _waits(pod: Pod) -> bool:
     return not (pod.spec.nodeName or pod.spec.schedulingGates or pod.metadata.deleting or pod.finished)
+
+
+def _pinned(pod: Pod) -> str:
+    """The node that the Pod's affinity names (a DaemonSet's Pods)."""
+    nodes = pod.spec.affinity.nodeAffinity if pod.spec.affinity is not None else None
+    required = nodes.requiredDuringSchedulingIgnoredDuringExecution if nodes is not None else None
+    fields = [f for t in (required.nodeSelectorTerms if required is not None else ()) for f in t.matchFields]
+    return next((f.values[0] for f in fields if f.key == "metadata.name" and f.values), "")
 
 
 def _running(pod: Pod, life: _Life, ready: bool, now: float) -> Mapping[str, Any]:

@@ -195,6 +195,24 @@ async def _deployments(cluster: Cluster) -> None:
     await cluster.run_until_quiet()
 
 
+async def _stateful_sets(cluster: Cluster) -> None:
+    claim = {
+        "metadata": {"name": "data"},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+    }
+    set_ = builders.stateful_set("db", 3).template(builders.pod("x").simulate("ready=1s"))
+    for image, count in (("one", 3), ("two", 3), ("two", 2)):
+        await cluster.apply(set_.image(image).replicas(count).spec(volumeClaimTemplates=[claim]))
+        await cluster.apply(builders.stateful_set("fast", count).spec(podManagementPolicy="Parallel").image(image))
+        await cluster.run_until_quiet()
+
+
+async def _daemon_sets(cluster: Cluster) -> None:
+    for image in ("one", "two"):
+        await cluster.apply(builders.daemon_set("everywhere").image(image))
+        await cluster.run_until_quiet()
+
+
 STORIES: dict[Resource[Any], Story] = {
     batch.JOBS: _jobs,
     jobsets.JOBSETS: _jobsets,
@@ -206,6 +224,8 @@ STORIES: dict[Resource[Any], Story] = {
     apps.REPLICA_SETS: _replica_sets,
     core.REPLICATION_CONTROLLERS: _replication_controllers,
     apps.DEPLOYMENTS: _deployments,
+    apps.STATEFUL_SETS: _stateful_sets,
+    apps.DAEMON_SETS: _daemon_sets,
     reconciler.EVERY: _owners,
 }
 
