@@ -18,14 +18,17 @@ import re
 import time
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from fairlead.api import batch, core, jobset, trainer
 from fairlead.api.apiextensions import CRDS
 from fairlead.api.meta import Key
+from fairlead.apiserver import app, assembly
+from fairlead.apiserver.auth import ADMIN
 from fairlead.base.clock import SYSTEM
 from fairlead.base.errors import StatusError
-from fairlead.client import kubeconfig
+from fairlead.client import kubeconfig, tls
 from fairlead.client.http import HttpClient
 from fairlead.client.protocol import DeleteOptions, PatchType, WriteOptions
 from fairlead.client.within import Within
@@ -34,6 +37,7 @@ from fairlead.controllers import jobset as jobsets
 from fairlead.controllers import trainjob as trainjobs
 from fairlead.machinery import tables
 from fairlead.reconcile.manager import Manager
+from fairlead.store.memory import MemoryStore
 from fairlead.testing import builders
 from fairlead.testing.cluster import Cluster
 from fairlead.testing.kubelet import SimulatedKubelet
@@ -75,9 +79,9 @@ def judge(request, side):
             path.write_text(written(outcome))
         golden = json.loads(path.read_text())
         if outcome != golden:
-            lines = difflib.unified_diff(spread(golden), spread(outcome), "recorded", side, lineterm="", n=4)
-            pytest.fail("\n".join(lines), pytrace=False)
+            pytest.fail("\n".join(differences(golden, outcome)), pytrace=False)
 
+    compare.recorded = lambda name: json.loads((GOLDEN / f"{name}.json").read_text())
     return compare
 
 
@@ -90,8 +94,18 @@ def written(outcome):
     return "{\n" + ",\n".join(parts) + "\n}\n"
 
 
-def spread(outcome):
-    return json.dumps(outcome, indent=1, sort_keys=True).splitlines()
+def differences(golden, outcome):
+    """What differs, under the names under which it does."""
+    for name in [*golden, *(outcome.keys() - golden.keys())]:
+        before, after = golden.get(name), outcome.get(name)
+        if before != after:
+            yield f"--- {name}"
+            lines = difflib.unified_diff(spread(before), spread(after), lineterm="", n=3)
+            yield from list(lines)[2:]
+
+
+def spread(rows):
+    return json.dumps(rows, indent=1, sort_keys=True).splitlines()
 
 
 # --- the two worlds of controllers ----------------------------------------------------------------------------------
@@ -329,6 +343,7 @@ TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 UID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 NODE = re.compile(r"pretended-\d")
 ADDRESS = re.compile(r"10\.\d+\.\d+\.\d+")
+RECORD = re.compile(r"record \(\d+\)")
 VOLUME = re.compile(r"kube-api-access-\w{5}")
 
 
@@ -372,6 +387,21 @@ class Plainly:
         meta = {k: v for k, v in obj["metadata"].items() if k not in ("resourceVersion", "managedFields")}
         return self.plain({**obj, "metadata": meta})
 
+    def answer(self, body):
+        """An answer of the API: metadata stays as it is; ages in tables do not."""
+        if not isinstance(body, dict):
+            return body
+        if body.get("details") == {}:
+            del body["details"]
+        if body.get("kind") == "Table":
+            for column in body["columnDefinitions"]:
+                del column["description"]
+            ages = [i for i, c in enumerate(body["columnDefinitions"]) if c["name"] in ("Age", "Duration")]
+            for row in body["rows"]:
+                for i in ages:
+                    row["cells"][i] = "<age>" if re.fullmatch(r"\d+s", str(row["cells"][i])) else row["cells"][i]
+        return self.plain(_unnumbered(body))
+
     def plain(self, value):
         match value:
             case dict():
@@ -393,7 +423,72 @@ class Plainly:
             (UID, "<uid>"),
             (NODE, "<node>"),
             (ADDRESS, "<ip>"),
+            (RECORD, "record (<revision>)"),
             (VOLUME, "<token>"),
         ):
             text = pattern.sub(mark, text)
         return text
+
+
+def _unnumbered(value):
+    """Without resourceVersions, which count everything that happens on a server."""
+    match value:
+        case dict():
+            return {k: "<revision>" if k == "resourceVersion" and v else _unnumbered(v) for k, v in value.items()}
+        case list():
+            return [_unnumbered(v) for v in value]
+        case _:
+            return value
+
+
+# --- plain requests -------------------------------------------------------------------------------------------------
+
+
+class Http:
+    """Requests as kubectl sends them; `{ns}` in a path is the test's namespace."""
+
+    def __init__(self, session, base, namespace):
+        self._session, self._base, self.namespace = session, base, namespace
+
+    async def send(self, method, path, body=None, **headers):
+        """The answer: code, warnings and body, without what differs from run to run."""
+        data = body if body is None or isinstance(body, str) else json.dumps(body)
+        given = {"Content-Type": "application/json", "Accept": "application/json"}
+        given |= {k.replace("_", "-"): v for k, v in headers.items()}
+        url = self._base + path.replace("{ns}", f"namespaces/{self.namespace}")
+        async with self._session.request(method, url, data=data, headers=given) as answer:
+            text = await answer.text()
+            warnings = answer.headers.getall("Warning", [])
+            found = json.loads(text) if answer.content_type == "application/json" else text
+        shown = {"code": answer.status, "body": Plainly({}).answer(found)}
+        return shown | ({"warnings": warnings} if warnings else {})
+
+
+@pytest.fixture
+async def http(request, side):
+    """An API server without controllers, and a namespace in it."""
+    name = "fairlead-" + re.sub(r"[^a-z0-9]+", "-", request.node.originalname.removeprefix("test_").lower())
+    if side == "real":
+        connection = request.getfixturevalue("connection")
+        client = HttpClient(connection)
+        await install(client)
+        headers = {"Authorization": f"Bearer {connection.token}", "User-Agent": "kubectl/v1.36.0"}
+        connector = aiohttp.TCPConnector(ssl=tls.context_of(connection))
+        async with namespace_of(client, name), aiohttp.ClientSession(headers=headers, connector=connector) as session:
+            yield Http(session, connection.server, name)
+        await client.close()
+        return
+    store = MemoryStore()
+    server = assembly.assemble(store, assembly.Settings(tokens={"secret": ADMIN}))
+    await server.start()
+    await server.client().create(core.NAMESPACES.plain, builders.namespace(name).manifest())
+    await server.client().create(
+        core.SERVICE_ACCOUNTS.plain, builders.any_of(core.SERVICE_ACCOUNTS, "default", name).manifest()
+    )
+    runner = await app.serve(server.app, 0, None)
+    headers = {"Authorization": "Bearer secret", "User-Agent": "kubectl/v1.36.0"}
+    async with aiohttp.ClientSession(headers=headers) as session:
+        yield Http(session, f"http://127.0.0.1:{app.bound_port(runner)}", name)
+    await server.close()
+    await runner.cleanup()
+    await store.close()

@@ -20,7 +20,7 @@ async def delete(api: Api, call: Call, asked: deletion.Options) -> Answer:
     resource = call.served.resource
     for _ in range(writes.ATTEMPTS):
         entry, live = api.live(call)
-        deletion.check(live, asked, resource.plural, resource.group)
+        deletion.check(live, asked, resource.kind, resource.group)
         verdict = deletion.decide(live, asked, resource.qualified, api.clock.now())
         try:
             return await _carry_out(api, call, entry, verdict)

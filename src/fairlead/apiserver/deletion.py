@@ -19,6 +19,7 @@ import msgspec
 
 from fairlead.base import errors, timestamp
 from fairlead.base.errors import Cause
+from fairlead.machinery import causes
 
 Plain = dict[str, Any]
 Propagation = Literal["Background", "Foreground", "Orphan"]
@@ -62,7 +63,7 @@ def options(body: Mapping[str, Any], query: Mapping[str, str]) -> Options:
     source: Mapping[str, Any] = body or query
     grace, policy = source.get("gracePeriodSeconds"), source.get("propagationPolicy") or ""
     if policy and policy not in _POLICIES:
-        rule = f'Unsupported value: "{policy}": supported values: "Background", "Foreground", "Orphan"'
+        rule = f'Unsupported value: "{policy}": supported values: "Foreground", "Background", "Orphan", "nil"'
         raise _invalid("propagationPolicy", "FieldValueNotSupported", rule)
     if not policy and source.get("orphanDependents") in (True, "true"):
         policy = "Orphan"
@@ -74,18 +75,23 @@ def options(body: Mapping[str, Any], query: Mapping[str, str]) -> Options:
     guard = guard if isinstance(guard, dict) else {}
     dry = body.get("dryRun") or ([query["dryRun"]] if query.get("dryRun") else [])
     if dry and dry != ["All"]:
-        raise _invalid("dryRun", "FieldValueNotSupported", f'Unsupported value: {dry}: supported values: "All"')
+        raise _invalid(
+            "dryRun", "FieldValueNotSupported", f'Unsupported value: {causes.spelled(dry)}: supported values: "All"'
+        )
     return Options(seconds, policy, guard.get("uid") or "", guard.get("resourceVersion") or "", bool(dry))
 
 
-def check(obj: Plain, asked: Options, resource: str, group: str) -> None:
+def check(obj: Plain, asked: Options, kind: str, group: str) -> None:
     """409 when a precondition does not hold."""
     metadata = obj["metadata"]
-    for what, want, have in (("UID", asked.uid, metadata.get("uid")),
-                             ("ResourceVersion", asked.revision, metadata.get("resourceVersion"))):  # fmt: skip
+    for what, want, field, then in (
+        ("UID", asked.uid, "uid", "deleted and then recreated"),
+        ("ResourceVersion", asked.revision, "resourceVersion", "modified"),
+    ):
+        have = metadata.get(field)
         if want and want != have:
-            why = f"Precondition failed: {what} in precondition: {want}, {what} in object meta: {have}"
-            raise errors.conflict(resource, group, metadata["name"], why)
+            why = f"the {what} in the precondition ({want}) does not match the {what} in record ({have}). "
+            raise errors.conflict(kind, group, metadata["name"], f"{why}The object might have been {then}")
 
 
 def decide(obj: Plain, asked: Options, kind: str, now: float) -> Verdict:
@@ -99,6 +105,8 @@ def decide(obj: Plain, asked: Options, kind: str, now: float) -> Verdict:
     finalizers = _finalizers(metadata, asked, kind)
     held = finalizers or (kind == "namespaces" and obj.get("spec", {}).get("finalizers"))
     if not held:
+        if kind == "pods":
+            _mark(changed, metadata, kind, now)  # as upstream: what is graceful elsewhere says so when it goes at once
         return Remove(changed)
     if "deletionTimestamp" in metadata and (kind == "namespaces" or metadata.get("deletionGracePeriodSeconds") == 0):
         same = finalizers == (metadata.get("finalizers") or [])

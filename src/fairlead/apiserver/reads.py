@@ -145,12 +145,13 @@ def _check_match(asked: Query) -> None:
     if not asked.revision:
         why = "Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided"
     elif asked.match not in ("Exact", "NotOlderThan"):
-        why = f'Unsupported value: "{asked.match}": supported values: "Exact", "NotOlderThan"'
+        why = f'Unsupported value: "{asked.match}": supported values: "Exact", "NotOlderThan", ""'
     elif asked.match == "Exact" and asked.revision == "0":
         why = 'Forbidden: resourceVersionMatch "exact" is forbidden for resourceVersion "0"'
     else:
         return
-    cause = Cause("FieldValueForbidden", why, "resourceVersionMatch")
+    reason = "FieldValueForbidden" if why.startswith("Forbidden") else "FieldValueNotSupported"
+    cause = Cause(reason, why, "resourceVersionMatch")
     raise errors.invalid("ListOptions", "meta.k8s.io", "", [cause])
 
 

@@ -28,7 +28,9 @@ from fairlead.apiserver.state import Answer, Api, Call
 from fairlead.apiserver.table import Include
 from fairlead.base import errors
 from fairlead.base.errors import Cause
+from fairlead.machinery import causes
 
+MANAGER_LIMIT = 128
 _VALIDATIONS = ("", "Strict", "Warn", "Ignore")
 _INCLUDES: Mapping[str, Include] = {"": "Metadata", "None": "None", "Metadata": "Metadata", "Object": "Object"}
 _JSON = {"Content-Type": "application/json"}
@@ -160,13 +162,16 @@ def _write_options(exchange: Exchange, call: Call, *, apply: bool = False) -> No
         return
     dry, validation = query.get("dryRun", ""), query.get("fieldValidation", "")
     if dry not in ("", "All"):
-        raise _unsupported("dryRun", dry, '"All"')
+        raise _unsupported("dryRun", [dry], '"All"')
     if validation not in _VALIDATIONS:
-        raise _unsupported("fieldValidation", validation, '"Ignore", "Strict", "Warn"')
+        raise _unsupported("fieldValidation", validation, '"", "Ignore", "Strict", "Warn"')
     call.dry_run = bool(dry)
     call.validation = validation or "Warn"
     call.force = requestinfo.boolean(query, "force")
     call.manager = query.get("fieldManager", "") or ("" if apply else exchange.agent)
+    if len(call.manager) > MANAGER_LIMIT:
+        options = "PatchOptions" if exchange.request.method == "PATCH" else "CreateOptions"
+        raise errors.invalid(options, "meta.k8s.io", "", [causes.too_long("fieldManager", MANAGER_LIMIT)])
 
 
 async def _delete_options(exchange: Exchange) -> deletion.Options:
@@ -175,8 +180,9 @@ async def _delete_options(exchange: Exchange) -> deletion.Options:
     return deletion.options(body, exchange.query)
 
 
-def _unsupported(field: str, value: str, known: str) -> errors.StatusError:
-    cause = Cause("FieldValueNotSupported", f'Unsupported value: "{value}": supported values: {known}', field)
+def _unsupported(field: str, value: Any, known: str) -> errors.StatusError:
+    text = f"Unsupported value: {causes.spelled(value)}: supported values: {known}"
+    cause = Cause("FieldValueNotSupported", text, field)
     return errors.invalid("CreateOptions", "meta.k8s.io", "", [cause])
 
 

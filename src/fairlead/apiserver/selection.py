@@ -52,7 +52,7 @@ def _labels(text: str) -> selector.LabelSelector:
     try:
         return selector.parse_labels(text)
     except ValueError as error:
-        raise errors.bad_request(f"unable to parse requirement: {error}") from None
+        raise errors.bad_request(str(error)) from None
 
 
 def _fields(served: Served, text: str) -> selector.FieldSelector:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from fairlead.apiserver.state import Call, Plain
 from fairlead.base import errors
-from fairlead.machinery import schema
+from fairlead.machinery import causes, schema
 
 
 def fit(call: Call, obj: Plain) -> None:
     """Fill in apiVersion, kind and namespace from the URL; 400 where the body says something else."""
     resource = call.served.resource
     _agree(obj, "apiVersion", resource.api_version, "API version")
+    if call.served.crd is not None and obj.get("kind", resource.kind) != resource.kind:
+        raise _other_kind(call, obj)
     _agree(obj, "kind", resource.kind, "kind")
     metadata = obj.get("metadata")
     if metadata is None:
@@ -29,6 +31,14 @@ def fit(call: Call, obj: Plain) -> None:
                 f"the name of the object ({name}) does not match the name on the URL ({call.name})"
             )
         raise errors.bad_request("name must be provided")
+
+
+def _other_kind(call: Call, obj: Plain) -> errors.StatusError:
+    """Upstream reads custom objects of whichever kind, and finds out while it validates."""
+    metadata, kind = obj.get("metadata"), obj["kind"]
+    name = metadata.get("name", "") if isinstance(metadata, dict) else ""
+    cause = causes.invalid("kind", kind, f"must be {call.served.resource.kind}")
+    return errors.invalid(str(kind), call.served.resource.group, name, [cause])
 
 
 def _agree(obj: Plain, field: str, want: str, words: str) -> None:

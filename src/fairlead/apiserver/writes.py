@@ -79,7 +79,8 @@ async def update(api: Api, call: Call, obj: Plain) -> Answer:
     pinned = bool(isinstance(metadata, dict) and metadata.get("resourceVersion"))
     if not pinned and call.served.crd is not None:
         why = "Invalid value: 0: must be specified for an update"
-        refuse(call, {"metadata": {"name": call.name}}, [Cause("FieldValueInvalid", why, "metadata.resourceVersion")])
+        resource, cause = call.served.resource, Cause("FieldValueInvalid", why, "metadata.resourceVersion")
+        raise errors.invalid(resource.plural, resource.group, call.name, [cause])
     return await change(api, call, lambda _: encoding.decode(sent), ownership.updated)
 
 

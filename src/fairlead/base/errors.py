@@ -92,7 +92,7 @@ MODIFIED = "the object has been modified; please apply your changes to the lates
 
 def invalid(kind: str, group: str, name: str, causes: Sequence[Cause]) -> StatusError:
     """422 with a field path per broken rule. The message lists `field: message` as upstream's aggregate does."""
-    listed = [f"{c.field}: {c.message}" if c.field else c.message for c in causes]
+    listed = list(dict.fromkeys(f"{c.field}: {c.message}" if c.field else c.message for c in causes))
     text = listed[0] if len(listed) == 1 else "[" + ", ".join(listed) + "]"
     details = _filled({"name": name, "group": group, "kind": kind})
     details["causes"] = [c.as_dict() for c in causes]

@@ -11,10 +11,13 @@ from fairlead.base.errors import Cause
 
 Causes = list[Cause]
 IMMUTABLE = "field is immutable"
+UNTOLD = object()
+"""As a value: one that the message leaves out."""
 
 
 def invalid(path: str, value: Any, detail: str) -> Cause:
-    return Cause("FieldValueInvalid", f"Invalid value: {spelled(value)}: {detail}", path)
+    shown = "" if value is UNTOLD else f"{spelled(value)}: "
+    return Cause("FieldValueInvalid", f"Invalid value: {shown}{detail}", path)
 
 
 def type_invalid(path: str, value: Any, detail: str) -> Cause:

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from fairlead.base.errors import Cause
-from fairlead.machinery import cel
+from fairlead.machinery import causes, cel
 from fairlead.machinery.cel import values
 from fairlead.machinery.compiled import Node
 from fairlead.machinery.decoding import At, spelled
@@ -33,7 +33,7 @@ def compile(text: str) -> cel.Program:
 def broken(structure: Node, obj: dict[str, Any], old: dict[str, Any] | None) -> list[Cause]:
     """The rules that an object breaks; rules that read `oldSelf` count on update only."""
     found: list[Cause] = []
-    if _has_rules(structure):
+    if has_rules(structure):
         before = _ABSENT if old is None else _visible(old)
         _walk(structure, _visible(obj), before, None, found)
     return found
@@ -45,16 +45,16 @@ def _visible(obj: dict[str, Any]) -> dict[str, Any]:
     return {**obj, "metadata": meta}
 
 
-def _has_rules(node: Structure) -> bool:
+def has_rules(node: Structure) -> bool:
     """Whether a rule is anywhere at or below a node of a custom kind (which is never recursive)."""
     assert isinstance(node, Node)
     if node.ruled is None:
-        node.ruled = not node.typed and (bool(node.rules) or any(_has_rules(c) for c in children(node)))
+        node.ruled = not node.typed and (bool(node.rules) or any(has_rules(c) for c in children(node)))
     return node.ruled
 
 
 def _walk(node: Structure, value: Any, old: Any, at: At, found: list[Cause]) -> None:
-    if value is None or not _has_rules(node):
+    if value is None or not has_rules(node):
         return
     assert isinstance(node, Node)
     for rule in node.rules:
@@ -74,7 +74,7 @@ def _walk(node: Structure, value: Any, old: Any, at: At, found: list[Cause]) -> 
 
 def _walk_list(node: Node, value: list[Any], old: Any, at: At, found: list[Cause]) -> None:
     child = node.element()
-    if child is None or not _has_rules(child):
+    if child is None or not has_rules(child):
         return
     were = _by_key(node, old)
     for index, item in enumerate(value):
@@ -108,7 +108,8 @@ def _check(node: Node, rule: Mapping[str, Any], value: Any, old: Any, at: At) ->
         message = f"rule evaluation error: {wrong}: {text}"
     path = spelled(at) + rule.get("fieldPath", "")
     reason = rule.get("reason") or "FieldValueInvalid"
-    return Cause(reason, _worded(reason, node.type, message), path.removeprefix("."))
+    shown = node.type if isinstance(value, dict | list) else value
+    return Cause(reason, _worded(reason, shown, message), path.removeprefix("."))
 
 
 def _variables(
@@ -135,15 +136,15 @@ def _message(rule: Mapping[str, Any], variables: dict[str, Any]) -> str:
     return str(rule.get("message") or f"failed rule: {rule.get('rule', '').strip()}")
 
 
-def _worded(reason: str, kind: str, message: str) -> str:
+def _worded(reason: str, shown: Any, message: str) -> str:
     match reason:
         case "FieldValueForbidden":
             return f"Forbidden: {message}"
         case "FieldValueRequired":
             return f"Required value: {message}"
         case "FieldValueDuplicate":
-            return f'Duplicate value: "{kind}"'
-    return f'Invalid value: "{kind}": {message}'
+            return f"Duplicate value: {causes.spelled(shown)}"
+    return f"Invalid value: {causes.spelled(shown)}: {message}"
 
 
 def _typed(node: Structure, value: Any) -> Any:

@@ -35,6 +35,15 @@ class Checks(msgspec.Struct):
     junctors: list[tuple[str, list[Node]]]
 
 
+UNCHECKED = Cause(
+    "FieldValueInvalid",
+    "Invalid value: null: some validation rules were not checked because the object was invalid; "
+    "correct the existing errors to complete validation",
+    "<nil>",
+)
+"""Beside other causes: rules in CEL are only asked about objects that fit their schema."""
+
+
 def validate(structure: Structure, obj: dict[str, Any], old: dict[str, Any] | None = None) -> list[Cause]:
     """The rules of the schema that an object breaks.
 
@@ -45,6 +54,8 @@ def validate(structure: Structure, obj: dict[str, Any], old: dict[str, Any] | No
     if found and old is not None:
         before = _values(structure, old)
         found = [cause for cause in found if cause not in before]
+    if found and rules.has_rules(structure):
+        found.append(UNCHECKED)
     return found or rules.broken(structure, obj, old)
 
 

@@ -91,7 +91,7 @@ def test_a_definition_is_cleaned_up_first():
 
 def test_preconditions():
     check(thing(), Options(uid="u", revision="7"), "configmaps", "")
-    with pytest.raises(StatusError, match="UID in precondition: other, UID in object meta: u") as caught:
+    with pytest.raises(StatusError, match="does not match the UID in record") as caught:
         check(thing(), Options(uid="other"), "configmaps", "")
     assert caught.value.code == 409
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -18,6 +19,12 @@ HANDLERS = ("exec", "httpGet", "tcpSocket", "grpc")
 STANDARD = frozenset({"cpu", "memory", "ephemeral-storage"})
 OVERCOMMITTED = STANDARD
 _SOURCES = frozenset({"fieldRef", "resourceFieldRef", "configMapKeyRef", "secretKeyRef", "fileKeyRef"})
+_FIELD = re.compile(
+    r"metadata\.(name|namespace|uid|labels|annotations|(labels|annotations)\['.*'\])"
+    r"|spec\.(nodeName|serviceAccountName|restartPolicy|schedulerName|hostNetwork)"
+    r"|status\.(phase|nominatedNodeName|hostIPs?|podIPs?)"
+)
+"""What the downward API knows of a Pod."""
 _PORT_RANGE = "must be between 1 and 65535, inclusive"
 
 
@@ -93,6 +100,10 @@ def _source(source: Obj, value: str, at: str) -> Iterator[Cause]:
     for kind, needed in (("fieldRef", "fieldPath"), ("resourceFieldRef", "resource")):
         if kind in source and not source[kind].get(needed):
             yield causes.required(f"{at}.{kind}.{needed}")
+    path = source.get("fieldRef", {}).get("fieldPath", "")
+    if path and not _FIELD.fullmatch(path):
+        detail = f"error converting fieldPath: field label not supported: {path}"
+        yield causes.invalid(f"{at}.fieldRef.fieldPath", path, detail)
     for kind in ("configMapKeyRef", "secretKeyRef"):
         if kind in source and not source[kind].get("key"):
             yield causes.required(f"{at}.{kind}.key")

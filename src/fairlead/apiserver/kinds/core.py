@@ -55,8 +55,9 @@ def _namespace_update(new: Obj, old: Obj) -> None:
 
 
 def _keys(obj: Obj, fields: tuple[str, ...]) -> Iterator[Cause]:
-    size, seen = 0, set()
+    size = 0
     for field in fields:
+        taken = obj.get("binaryData") or {} if field == "data" and "binaryData" in fields else {}
         for key, value in (obj.get(field) or {}).items():
             if not key or not _KEY_SIGNS.issuperset(key):
                 yield causes.invalid(f"{field}[{key}]", key, _KEY_SAYS)
@@ -64,9 +65,8 @@ def _keys(obj: Obj, fields: tuple[str, ...]) -> Iterator[Cause]:
                 yield causes.invalid(f"{field}[{key}]", key, naming.longest(253))
             elif key in {".", ".."}:
                 yield causes.invalid(f"{field}[{key}]", key, f"must not be '{key}'")
-            if key in seen:
-                yield causes.invalid(f"{field}[{key}]", key, "duplicate of key present in data")
-            seen.add(key)
+            if key in taken:
+                yield causes.invalid(f"{field}[{key}]", key, "duplicate of key present in binaryData")
             size += len(value) if field == "data" and "binaryData" in fields else len(value) * 3 // 4
     if size > SIZE_LIMIT:
         yield causes.too_long("" if "binaryData" in fields else "data", SIZE_LIMIT)

@@ -44,6 +44,15 @@ def generated(job: Obj, uid_label: str, name_label: str) -> Iterator[Cause]:
     for label, value in ((uid_label, meta.get("uid")), (name_label, meta.get("name"))):
         if labels.get(label) != value:
             yield causes.invalid(f"spec.template.metadata.labels[{label}]", labels.get(label, ""), f"must be '{value}'")
+    wanted = {"matchLabels": {uid_label: meta.get("uid")}}
+    selects = job["spec"].get("selector", wanted)
+    if selects != wanted:
+        yield causes.invalid("spec.selector", ordered(selects), "`selector` not auto-generated")
+
+
+def ordered(selects: Obj) -> Obj:
+    """A selector as upstream writes it in messages: labels by their keys."""
+    return {**selects, "matchLabels": dict(sorted(selects.get("matchLabels", {}).items()))}
 
 
 def chosen(spec: Obj) -> Iterator[Cause]:
@@ -58,7 +67,8 @@ def chosen(spec: Obj) -> Iterator[Cause]:
         yield causes.invalid("spec.selector", wanted, str(wrong))
         return
     if not fits:
-        yield causes.invalid("spec.template.metadata.labels", labels, "`selector` does not match template `labels`")
+        shown, detail = dict(sorted(labels.items())), "`selector` does not match template `labels`"
+        yield causes.invalid("spec.template.metadata.labels", shown, detail)
 
 
 def managed_by(value: str, path: str) -> Iterator[Cause]:
@@ -128,9 +138,9 @@ def _failure_rules(rules: list[Obj], path: str, spec: Obj) -> Iterator[Cause]:
             yield causes.invalid(f"{at}.action", action, "requires the backoffLimitPerIndex to be set")
         codes, conditions = rule.get("onExitCodes"), rule.get("onPodConditions")
         if codes and conditions:
-            yield causes.invalid(at, rule, "specifying both OnExitCodes and OnPodConditions is not supported")
+            yield causes.invalid(at, causes.UNTOLD, "specifying both OnExitCodes and OnPodConditions is not supported")
         if not codes and not conditions:
-            yield causes.invalid(at, rule, "specifying one of OnExitCodes and OnPodConditions is required")
+            yield causes.invalid(at, causes.UNTOLD, "specifying one of OnExitCodes and OnPodConditions is required")
         if codes:
             yield from _exit_codes(codes, f"{at}.onExitCodes")
 

@@ -29,7 +29,7 @@ def default(job: Obj) -> None:
     default_spec(spec)
     labels = spec["template"]["metadata"].get("labels")
     if labels and not job["metadata"].get("labels"):
-        # the same map and no copy, as upstream: what `create` adds to the template's labels, the Job has, too
+        # The same map and no copy, as upstream: what `create` adds to the template's labels, the Job has, too.
         job["metadata"]["labels"] = labels
 
 
@@ -53,12 +53,15 @@ def default_spec(spec: Obj) -> None:
 def create(job: Obj) -> None:
     """The selector and the labels by which the Job finds its Pods; the uid is set by now."""
     spec, meta = job["spec"], job["metadata"]
+    job["status"] = {}
     if spec.get("manualSelector"):
         return
     name, uid = meta["name"], meta["uid"]
     template = spec["template"]["metadata"]
     labels = {LEGACY_UID: uid, LEGACY_NAME: name, UID: uid, NAME: name}
     given = template.setdefault("labels", {})
+    if not meta.get("labels"):
+        meta["labels"] = given
     for label, value in labels.items():
         given.setdefault(label, value)
     selector = spec.setdefault("selector", {})
@@ -79,7 +82,10 @@ def rules(job: Obj) -> Iterator[Cause]:
 def transitions(new: Obj, old: Obj) -> Iterator[Cause]:
     after, before = spec_of(new), spec_of(old)
     for field in _FIXED:
-        yield from causes.immutable(f"spec.{field}", after.get(field), before.get(field))
+        value = after.get(field)
+        shown = jobrules.ordered(value) if field == "selector" and value else value
+        if value != before.get(field):
+            yield causes.invalid(f"spec.{field}", shown, causes.IMMUTABLE)
     yield from _completions(after, before)
     if after["template"] != before["template"]:
         yield from _template(after["template"], before["template"], _mutable(old))
@@ -116,4 +122,12 @@ def _fixed_part(template: Obj) -> Any:
     return meta, spec
 
 
-WAYS = {("batch", "jobs"): Ways(default, rules, transitions, create=create)}
+def status_rules(new: Obj, _old: Obj) -> Iterator[Cause]:
+    """Counts are counts."""
+    status = new.get("status", {})
+    for field in ("active", "succeeded", "failed", "ready", "terminating"):
+        if status.get(field, 0) < 0:
+            yield causes.invalid(f"status.{field}", status[field], "must be greater than or equal to 0")
+
+
+WAYS = {("batch", "jobs"): Ways(default, rules, transitions, status_rules, create=create)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from fairlead.api.meta import Resource
@@ -15,11 +15,12 @@ ANNOTATIONS_LIMIT = 256 * 1024
 _RBAC = ("roles", "clusterroles", "rolebindings", "clusterrolebindings")
 _NAMES: dict[tuple[str, str], naming.NameRule] = {
     ("", "namespaces"): naming.label,
-    ("", "services"): naming.dns1035,
+    ("", "services"): naming.label,
     ("", "events"): naming.segment,
     ("jobset.x-k8s.io", "jobsets"): naming.subdomain,
     **{("rbac.authorization.k8s.io", k): naming.segment for k in _RBAC},
 }
+_STANDARD = frozenset({"foregroundDeletion", "kubernetes", "orphan"})
 _GENERATED = 5
 """The length of the suffix that completes a generateName."""
 
@@ -27,7 +28,8 @@ _GENERATED = 5
 def validate(obj: Obj, resource: Resource[Any]) -> list[Cause]:
     """The rules of metadata on create."""
     meta = obj.get("metadata") or {}
-    return [*_place(meta, resource), *_marks(meta)]
+    own = _unqualified(meta.get("finalizers") or ()) if resource.schema else ()
+    return [*_place(meta, resource), *_marks(meta), *own]
 
 
 def validate_update(new: Obj, old: Obj, resource: Resource[Any]) -> list[Cause]:
@@ -102,6 +104,14 @@ def check_annotations(path: str, found: Mapping[str, str]) -> Iterator[Cause]:
         yield causes.too_long(path, ANNOTATIONS_LIMIT)
 
 
+def _unqualified(found: Iterable[str]) -> Iterator[Cause]:
+    """Built-in kinds want finalizers that name whose they are."""
+    for index, finalizer in enumerate(found):
+        if "/" not in finalizer and finalizer not in _STANDARD:
+            detail = "name is neither a standard finalizer name nor is it fully qualified"
+            yield causes.invalid(f"metadata.finalizers[{index}]", finalizer, detail)
+
+
 def _finalizers(found: list[str]) -> Iterator[Cause]:
     for finalizer in found:
         for complaint in naming.qualified(finalizer):
@@ -113,13 +123,13 @@ def _finalizers(found: list[str]) -> Iterator[Cause]:
 
 def _owners(found: list[Obj]) -> Iterator[Cause]:
     controllers = [o for o in found if o.get("controller")]
-    for index, owner in enumerate(found):
-        path = f"metadata.ownerReferences[{index}]"
+    path = "metadata.ownerReferences"
+    for owner in found:
         if not owner.get("apiVersion"):
             yield causes.invalid(f"{path}.apiVersion", "", "version must not be empty")
         for field in ("kind", "name", "uid"):
             if not owner.get(field):
-                yield causes.invalid(f"{path}.{field}", "", f"{field} must not be empty")
+                yield causes.invalid(f"{path}.{field}", "", "must not be empty")
         if owner.get("kind") == "Event" and owner.get("apiVersion") == "v1":
             yield causes.invalid(path, "/v1, Kind=Event", "is disallowed from being an owner")
     if len(controllers) > 1:

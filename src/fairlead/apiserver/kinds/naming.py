@@ -57,13 +57,15 @@ def _checked(text: str, form: re.Pattern[str], limit: int, says: str) -> Complai
 @lru_cache(maxsize=8192)
 def subdomain(text: str) -> Complaints:
     """RFC 1123 subdomain: what most names are."""
-    return _checked(text, _SUBDOMAIN, 253, _SUBDOMAIN_SAYS)
+    long = ("must be no more than 253 characters",) if len(text) > 253 else ()
+    return long if _SUBDOMAIN.fullmatch(text) else (*long, _SUBDOMAIN_SAYS)
 
 
 @lru_cache(maxsize=2048)
 def label(text: str) -> Complaints:
     """RFC 1123 label: Namespaces, containers, volumes, host names."""
-    return _checked(text, _LABEL, 63, _LABEL_SAYS)
+    dots = "." in text and _SUBDOMAIN.fullmatch(text)
+    return _checked(text, _LABEL, 63, "must not contain dots" if dots else _LABEL_SAYS)
 
 
 @lru_cache(maxsize=2048)

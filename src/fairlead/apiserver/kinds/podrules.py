@@ -10,7 +10,7 @@ from fairlead.apiserver.kinds.ways import Obj
 from fairlead.base.errors import Cause
 from fairlead.machinery import causes, quantity
 
-RESTART_POLICIES = ("Always", "Never", "OnFailure")
+RESTART_POLICIES = ("Always", "OnFailure", "Never")
 DNS_POLICIES = ("ClusterFirst", "ClusterFirstWithHostNet", "Default", "None")
 EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 OPERATORS = ("Equal", "Exists", "Lt", "Gt")

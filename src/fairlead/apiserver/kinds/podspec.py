@@ -21,8 +21,8 @@ def default(spec: Obj) -> None:
     """Fill in what a Pod's spec leaves open, in place."""
     _accounts(spec)
     _fill(spec, restartPolicy="Always", dnsPolicy="ClusterFirst", schedulerName="default-scheduler")
-    if "terminationGracePeriodSeconds" not in spec:
-        spec["terminationGracePeriodSeconds"] = 30
+    grace = spec.get("terminationGracePeriodSeconds", 30)
+    spec["terminationGracePeriodSeconds"] = grace if grace >= 0 else 1
     if "securityContext" not in spec:
         spec["securityContext"] = {}
     for container in containers(spec):

@@ -23,7 +23,8 @@ def _rules(priority: Obj) -> Iterator[Cause]:
     name, value = priority["metadata"].get("name", ""), priority.get("value", 0)
     if name.startswith(SYSTEM):
         if name not in _SYSTEM_CLASSES:
-            detail = f"priority class names with '{SYSTEM}' prefix are reserved for system use only"
+            detail = f"priority class names with '{SYSTEM}' prefix are reserved for system use only. "
+            detail += f"error: {name} is not a known system priority class"
             yield causes.forbidden("metadata.name", detail)
     elif value > HIGHEST:
         detail = f"maximum allowed value of a user defined priority is {HIGHEST}"

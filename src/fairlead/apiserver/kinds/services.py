@@ -5,6 +5,7 @@ Here every address is IPv4 and single-stack. A headless Service has `clusterIP: 
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,6 +18,7 @@ HEADLESS = "None"
 TYPES = ("ClusterIP", "ExternalName", "LoadBalancer", "NodePort")
 PROTOCOLS = ("SCTP", "TCP", "UDP")
 AFFINITIES = ("ClientIP", "None")
+_ADDRESS = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
 _RANGE = "must be between 1 and 65535, inclusive"
 
 
@@ -35,14 +37,20 @@ def default(service: Obj) -> None:
     spec.setdefault("internalTrafficPolicy", "Cluster")
     if spec["type"] in {"NodePort", "LoadBalancer"}:
         spec.setdefault("externalTrafficPolicy", "Cluster")
-    spec.setdefault("ipFamilies", ["IPv4"])
-    spec.setdefault("ipFamilyPolicy", "SingleStack")
-    if spec.get("clusterIP"):
-        spec.setdefault("clusterIPs", [spec["clusterIP"]])
 
 
 def create(service: Obj) -> None:
+    """What upstream's allocators give; nobody owns it as a field that was sent."""
     service["status"] = {"loadBalancer": {}}
+    _allot(spec_of(service))
+
+
+def _allot(spec: Obj) -> None:
+    if spec.get("type") != "ExternalName":
+        spec.setdefault("ipFamilies", ["IPv4"])
+        spec.setdefault("ipFamilyPolicy", "SingleStack")
+        if spec.get("clusterIP"):
+            spec.setdefault("clusterIPs", [spec["clusterIP"]])
 
 
 def update(new: Obj, old: Obj) -> None:
@@ -50,9 +58,10 @@ def update(new: Obj, old: Obj) -> None:
     after, before = spec_of(new), spec_of(old)
     if after.get("type") == "ExternalName":
         return
-    for field in ("clusterIP", "clusterIPs"):
+    for field in ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"):
         if field in before and not after.get(field):
             after[field] = before[field]
+    _allot(after)
 
 
 def rules(service: Obj) -> Iterator[Cause]:
@@ -66,9 +75,19 @@ def rules(service: Obj) -> Iterator[Cause]:
         yield from _external(spec)
     elif not spec.get("ports") and spec.get("clusterIP") != HEADLESS:
         yield causes.required("spec.ports")
+    yield from _addresses(spec.get("clusterIPs", ()))
     if found := spec.get("selector"):
         yield from metadata.check_labels("spec.selector", found)
     yield from _ports(spec.get("ports", ()))
+
+
+def _addresses(found: Any) -> Iterator[Cause]:
+    for index, address in enumerate(found):
+        try:
+            if address != HEADLESS:
+                ipaddress.ip_address(address)
+        except ValueError:
+            yield causes.invalid(f"spec.clusterIPs[{index}]", address, _ADDRESS)
 
 
 def _external(spec: Obj) -> Iterator[Cause]:

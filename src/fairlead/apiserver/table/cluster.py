@@ -164,7 +164,7 @@ def _plain(obj: Plain, now: float) -> list[Any]:
 GENERIC = Printer((NAME, AGE), _plain)
 
 _text, _wide = printer.texts, printer.wide
-_data = Column("Data", "integer", description="How many keys it has.")
+_data = Column("Data", "string", description="How many keys it has.")
 
 PRINTERS: dict[tuple[str, str], Printer] = {
     ("", "nodes"): Printer(

@@ -69,7 +69,7 @@ def test_a_limit_per_index_lifts_the_common_one(kinds: Any) -> None:
         (
             job(podFailurePolicy={"rules": [{"action": "Ignore"}]}),
             (
-                'spec.podFailurePolicy.rules[0]: Invalid value: {"action":"Ignore"}: specifying '
+                "spec.podFailurePolicy.rules[0]: Invalid value: specifying "
                 "one of OnExitCodes and OnPodConditions is required"
             ),
         ),

@@ -16,15 +16,16 @@ def config(**metadata: Any) -> dict[str, Any]:
     [
         ({"name": ""}, "metadata.name: Required value: name or generateName is required"),
         ({"name": "Foo"}, 'metadata.name: Invalid value: "Foo": a lowercase RFC 1123 subdomain must consist of'),
-        ({"name": "a" * 254}, f'metadata.name: Invalid value: "{"a" * 254}": must be no more than 253 bytes'),
+        ({"name": "a" * 254}, f'metadata.name: Invalid value: "{"a" * 254}": must be no more than 253 characters'),
         ({"labels": {"a b": "c"}}, 'metadata.labels: Invalid value: "a b": name part must consist of'),
         ({"labels": {"a": "-"}}, 'metadata.labels: Invalid value: "-": a valid label must be an empty string or'),
         ({"annotations": {"a/b/c": ""}}, 'metadata.annotations: Invalid value: "a/b/c": a qualified name'),
         ({"annotations": {"a": "x" * 262144}}, "metadata.annotations: Too long: may not be more than 262144 bytes"),
-        ({"finalizers": ["a b"]}, 'metadata.finalizers: Invalid value: "a b": name part must consist of'),
+        ({"finalizers": ["x/a b"]}, 'metadata.finalizers: Invalid value: "x/a b": name part must consist of'),
+        ({"finalizers": ["mine"]}, 'metadata.finalizers[0]: Invalid value: "mine": name is neither a standard'),
         (
             {"ownerReferences": [{"apiVersion": "v1", "kind": "Pod", "name": "p", "uid": ""}]},
-            'metadata.ownerReferences[0].uid: Invalid value: "": uid must not be empty',
+            'metadata.ownerReferences.uid: Invalid value: "": must not be empty',
         ),
     ],
     ids=lambda v: v.split(":")[0] if isinstance(v, str) else "",
@@ -42,9 +43,9 @@ def test_an_object_has_one_controller(kinds: Any) -> None:
 
 
 def test_what_a_kind_is_called_is_checked_by_kind(kinds: Any) -> None:
-    service = {"metadata": {"name": "1a"}, "spec": {"ports": [{"port": 1}]}}
-    assert "a DNS-1035 label must consist of" in kinds.create("Service", service)[1][0]
-    assert "RFC 1123 label" in kinds.create("Namespace", {"metadata": {"name": "a.b"}})[1][0]
+    service = {"metadata": {"name": "1A"}, "spec": {"ports": [{"port": 1}]}}
+    assert "RFC 1123 label must consist of" in kinds.create("Service", service)[1][0]
+    assert "must not contain dots" in kinds.create("Namespace", {"metadata": {"name": "a.b"}})[1][0]
 
 
 def test_a_cluster_scoped_object_has_no_namespace(kinds: Any) -> None:

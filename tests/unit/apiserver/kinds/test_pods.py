@@ -126,7 +126,7 @@ def test_a_containers_rules(kinds: Any, container: dict[str, Any], wrong: str) -
         ({"containers": []}, "spec.containers: Required value"),
         (
             {"restartPolicy": "Sometimes"},
-            ('spec.restartPolicy: Unsupported value: "Sometimes": supported values: "Always", "Never", "OnFailure"'),
+            ('spec.restartPolicy: Unsupported value: "Sometimes": supported values: "Always", "OnFailure", "Never"'),
         ),
         (
             {"activeDeadlineSeconds": 0},

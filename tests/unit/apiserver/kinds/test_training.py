@@ -153,16 +153,16 @@ def test_a_trainjobs_defaults(kinds: Any) -> None:
         ),
         (
             trainjob(managedBy="me"),
-            ('spec.managedBy: Invalid value: "string": must be trainer.kubeflow.org/trainjob-controller or'),
+            ('spec.managedBy: Invalid value: "me": must be trainer.kubeflow.org/trainjob-controller or'),
         ),
         (
             trainjob(trainer={"numProcPerNode": 0}),
-            ('spec.trainer.numProcPerNode: Invalid value: "integer": must be greater than or equal to 1'),
+            ('spec.trainer.numProcPerNode: Invalid value: 0: must be greater than or equal to 1'),
         ),
         (trainjob(trainer={"env": [{"name": "PET_NNODES", "value": "1"}]}), "spec.trainer.env: Invalid value: "),
         (
             trainjob(initializer={"dataset": {"storageUri": "nowhere"}}),
-            'spec.initializer.dataset.storageUri: Invalid value: "string": must be empty or a URI',
+            'spec.initializer.dataset.storageUri: Invalid value: "nowhere": must be empty or a URI',
         ),
         (
             trainjob(runtimePatches=[patch({"name": "node", "env": [{"name": "A"}]})]),

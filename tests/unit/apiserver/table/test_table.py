@@ -42,7 +42,7 @@ def test_a_list() -> None:
                 "name": "Name", "type": "string", "format": "name", "priority": 0,
                 "description": "Name of the object, unique among its kind in its namespace.",
             },
-            {"name": "Data", "type": "integer", "format": "", "priority": 0, "description": "How many keys it has."},
+            {"name": "Data", "type": "string", "format": "", "priority": 0, "description": "How many keys it has."},
             {
                 "name": "Age", "type": "string", "format": "", "priority": 0,
                 "description": "Time since the object was created.",
