@@ -98,6 +98,9 @@ def _creation(resource: Resource[Any], ways: Ways) -> Fill:
             obj["metadata"].pop("generation", None)
         if ways.create is not None:
             ways.create(obj)
+        if resource.status and resource.schema:
+            # Built-in kinds always show a status: Go's encoder does not leave out an empty struct, and clients read it.
+            obj.setdefault("status", {})
 
     return prepare
 
