@@ -60,7 +60,9 @@ def pytest_generate_tests(metafunc):
     """Each test that asks for a `side` runs on the embedded server, and on the real one where there is one."""
     if "side" in metafunc.fixturenames:
         real = metafunc.config.getoption("--kubeconfig", None)
-        metafunc.parametrize("side", ["real", "embedded"] if real else ["embedded"])
+        metafunc.parametrize(
+            "side", [pytest.param("real", marks=pytest.mark.kubernetes), "embedded"] if real else ["embedded"]
+        )
 
 
 @pytest.fixture
@@ -448,14 +450,14 @@ class Http:
     """Requests as kubectl sends them; `{ns}` in a path is the test's namespace."""
 
     def __init__(self, session, base, namespace):
-        self._session, self._base, self.namespace = session, base, namespace
+        self._session, self.base, self.namespace = session, base, namespace
 
     async def send(self, method, path, body=None, **headers):
         """The answer: code, warnings and body, without what differs from run to run."""
         data = body if body is None or isinstance(body, str) else json.dumps(body)
         given = {"Content-Type": "application/json", "Accept": "application/json"}
         given |= {k.replace("_", "-"): v for k, v in headers.items()}
-        url = self._base + path.replace("{ns}", f"namespaces/{self.namespace}")
+        url = self.base + path.replace("{ns}", f"namespaces/{self.namespace}")
         async with self._session.request(method, url, data=data, headers=given) as answer:
             text = await answer.text()
             warnings = answer.headers.getall("Warning", [])
@@ -492,3 +494,9 @@ async def http(request, side):
     await server.close()
     await runner.cleanup()
     await store.close()
+
+
+@pytest.fixture
+def a_namespace():
+    """`async with a_namespace(client, name)`: a namespace of the real server."""
+    return namespace_of
