@@ -77,9 +77,13 @@ def _selector_text(found: Any) -> str:
     """Custom kinds have it as text, built-in ones as a LabelSelector, a ReplicationController as plain labels."""
     if isinstance(found, str):
         return found
-    if isinstance(found, dict) and ("matchLabels" in found or "matchExpressions" in found):
-        return str(selectors.from_label_selector(found))
-    return str(selectors.from_labels(found))
+    labels: Plain = found
+    expressions: list[Plain] = []
+    if "matchLabels" in found or "matchExpressions" in found:
+        labels, expressions = found.get("matchLabels") or {}, found.get("matchExpressions") or []
+    terms = [(key, f"{key}={value}") for key, value in labels.items()]
+    terms += [(e["key"], str(selectors.from_requirements([e]))) for e in expressions]
+    return ",".join(text for _, text in sorted(terms))
 
 
 def _path(call: Call, name: str) -> list[str]:
