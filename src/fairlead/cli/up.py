@@ -34,6 +34,9 @@ WAIT = 30.0
 @click.option(
     "--network", type=click.Choice(["auto", "netns", "loopback"]), default="auto", help="How Pods get addresses."
 )
+@click.option(
+    "--sandbox", type=click.Choice(["auto", "none"]), default="auto", help="Whether containers get a view of their own."
+)
 @click.option("--verbose", "-v", is_flag=True, help="Log more.")
 def command(
     directory: Path | None,
@@ -41,12 +44,13 @@ def command(
     port: int | None,
     fake_gpus: int,
     config: Path | None,
-    network: str,
     verbose: bool,
+    **modes: str,
 ) -> None:
     """Start the embedded control plane and the agent of this machine."""
     place = terminal.opened(directory)
-    arguments = ["--dir", str(place.path), "--fake-gpus", str(fake_gpus), "--network", network]
+    arguments = ["--dir", str(place.path), "--fake-gpus", str(fake_gpus)]
+    arguments += [part for name, value in modes.items() for part in (f"--{name}", value)]
     arguments += ["--port", str(port)] if port is not None else []
     arguments += ["--config", str(config.absolute())] if config is not None else []
     arguments += ["--verbose"] if verbose else []
