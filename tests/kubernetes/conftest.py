@@ -345,7 +345,7 @@ TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 UID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 NODE = re.compile(r"pretended-\d")
 ADDRESS = re.compile(r"10\.\d+\.\d+\.\d+")
-RECORD = re.compile(r"record \(\d+\)")
+REVISION = re.compile(r'(record \(|"resourceVersion\\":\\")\d+')
 VOLUME = re.compile(r"kube-api-access-\w{5}")
 
 
@@ -425,7 +425,7 @@ class Plainly:
             (UID, "<uid>"),
             (NODE, "<node>"),
             (ADDRESS, "<ip>"),
-            (RECORD, "record (<revision>)"),
+            (REVISION, r"\1<revision>"),
             (VOLUME, "<token>"),
         ):
             text = pattern.sub(mark, text)
