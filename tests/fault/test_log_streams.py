@@ -125,7 +125,7 @@ async def test_a_node_that_is_not_connected(url: str, monkeypatch: pytest.Monkey
     monkeypatch.setitem(POD, "spec", POD["spec"] | {"nodeName": "elsewhere"})
     async with aiohttp.ClientSession() as session, session.get(url) as answer:
         status = await answer.json()
-    assert (status["code"], status["message"]) == (503, 'node "elsewhere" is not connected; its agent has the logs')
+    assert (status["code"], status["message"]) == (503, 'node "elsewhere" is not connected; its agent has the pod')
 
 
 async def test_a_pod_without_a_node(url: str, monkeypatch: pytest.MonkeyPatch) -> None:

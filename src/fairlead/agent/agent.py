@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 from fairlead.agent import capabilities as abilities
-from fairlead.agent import devices, lifecycle, logs, network
+from fairlead.agent import devices, forward, lifecycle, logs, network, sessions
 from fairlead.agent.containers import ContainerState
 from fairlead.agent.lifecycle import Exit
 from fairlead.agent.node import NodeParts
@@ -27,13 +27,16 @@ from fairlead.api.meta import Key
 from fairlead.base import clock as clocks
 from fairlead.base import errors, telemetry, timestamp
 from fairlead.client import informer
-from fairlead.client.node import LogOptions
+from fairlead.client.node import AttachOptions, Duplex, ExecOptions, LogOptions
 from fairlead.client.protocol import Client
 
 log = telemetry.logger("agent")
 
 _ATTEMPTS_KEPT = 2
 """The present attempt and the one before it, which `logs --previous` shows."""
+_ATTACHED_SECONDS = 0.01
+"""How often a log is looked at for somebody who may be typing."""
+_LOOPBACK = "127.0.0.1"
 _SHUTDOWN = lifecycle.Evicted("Terminated", "Pod was terminated because its node is shutting down.", 30.0)
 
 
@@ -66,6 +69,8 @@ class Agent:
         self._found: dict[str, dict[Ref, Found]] = {}
         """What the runtime still knew at the start, by Pod, until a worker has taken it over."""
         self._indexes: dict[Ref, logs.Index] = {}
+        self._visited: set[Ref] = set()
+        """Attempts that somebody has attached to."""
         self._synced = asyncio.Event()
         self._tasks: list[asyncio.Task[Any]] = []
         self._settling: set[asyncio.Task[None]] = set()
@@ -193,6 +198,7 @@ class Agent:
     async def _erase(self, uid: str) -> None:
         for ref in [r for r in self._indexes if r.uid == uid]:
             del self._indexes[ref]
+        self._visited = {r for r in self._visited if r.uid != uid}
         await asyncio.to_thread(shutil.rmtree, os.path.join(self._node.pods, uid), ignore_errors=True)
 
     def _pods_synced(self) -> None:
@@ -256,9 +262,7 @@ class Agent:
 
     async def logs(self, namespace: str, pod: str, options: LogOptions) -> AsyncIterator[bytes]:
         worker = self._find(Key(namespace, pod))
-        c = worker.machine.find(options.container)
-        if c is None:
-            raise errors.bad_request(f"container {options.container} is not valid for pod {pod}")
+        c = _container(worker, options.container)
         attempts = list(self._runtime.attempts(worker.uid, options.container))
         ref = self._attempt(worker, c, attempts, options)
         index = self._index(ref, c.started_at)
@@ -267,6 +271,39 @@ class Agent:
             return c.attempt != ref.attempt or not c.live
 
         return logs.stream(self._runtime.log(ref), index, options, ended, self._clock)
+
+    # --- those who come in
+
+    async def exec(self, namespace: str, pod: str, options: ExecOptions) -> Duplex:
+        worker = self._find(Key(namespace, pod))
+        c = _container(worker, options.container)
+        if c.phase != "running":
+            raise errors.internal(f'container not found ("{options.container}"): it is not running')
+        return await sessions.execute(self._runtime, Ref(worker.uid, c.spec.name, c.attempt), options)
+
+    async def attach(self, namespace: str, pod: str, options: AttachOptions) -> Duplex:
+        """Who is the first to come to a container with an input sees all of its output, and so its prompt."""
+        worker = self._find(Key(namespace, pod))
+        c = _container(worker, options.container)
+        ref = Ref(worker.uid, c.spec.name, c.attempt)
+        first = (c.spec.stdin or c.spec.tty) and ref not in self._visited
+        if c.phase != "running" and not (first and c.phase == "exited"):
+            raise errors.bad_request(f"container {options.container} of pod {pod} is not running")
+        self._visited.add(ref)
+        shown = LogOptions(options.container, follow=True, tail_lines=None if first else 0)
+        output = logs.stream(
+            self._runtime.log(ref), self._index(ref, c.started_at), shown,
+            lambda: c.attempt != ref.attempt or not c.live, self._clock, pause=_ATTACHED_SECONDS,
+        )  # fmt: skip
+        return sessions.Attachment(options, output, self._runtime.input(ref), once=c.spec.stdinOnce)
+
+    async def port_forward(self, namespace: str, pod: str, port: int) -> Duplex:
+        worker = self._find(Key(namespace, pod))
+        if worker.machine.prepared is None or worker.machine.finished:
+            raise errors.internal(f"pod {pod} is not running. Current status={worker.machine.phase}")
+        if worker.pod.spec.hostNetwork:
+            return await forward.connect(network.Attachment(_LOOPBACK), port)
+        return await forward.connect(self._node.network.attach(worker.uid), port)
 
     def _attempt(self, worker: PodWorker, c: ContainerState, attempts: list[int], options: LogOptions) -> Ref:
         pod = worker.pod.metadata.name
@@ -286,6 +323,13 @@ class Agent:
         if found is None:
             raise errors.not_found("pods", "", key.name)
         return found
+
+
+def _container(worker: PodWorker, name: str) -> ContainerState:
+    c = worker.machine.find(name)
+    if c is None:
+        raise errors.bad_request(f"container {name} is not valid for pod {worker.pod.metadata.name}")
+    return c
 
 
 def _as_exit(exited: Exited | None) -> Exit | None:

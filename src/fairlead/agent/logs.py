@@ -130,8 +130,9 @@ def _opened(path: str) -> BinaryIO:
 
 
 async def stream(
-    path: str, index: Index, options: LogOptions, ended: Callable[[], bool], clock: Clock
-) -> AsyncIterator[bytes]:
+    path: str, index: Index, options: LogOptions, ended: Callable[[], bool], clock: Clock, *,
+    pause: float = FOLLOW_SECONDS,
+) -> AsyncIterator[bytes]:  # fmt: skip
     """The log's bytes; with `follow` until the container has ended and all that it wrote was sent."""
     index.look(clock.now())
     left = options.limit_bytes
@@ -147,7 +148,7 @@ async def stream(
                     return
                 last = ended()  # One more look: it may have written just before its end.
                 if not last:
-                    await asyncio.sleep(FOLLOW_SECONDS)
+                    await asyncio.sleep(pause)
                 continue
             if stamper is not None:
                 index.look(clock.now())

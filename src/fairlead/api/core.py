@@ -260,6 +260,7 @@ class Container(View, frozen=True):
     terminationMessagePolicy: str = ""
     tty: bool = False
     stdin: bool = False
+    stdinOnce: bool = False
 
 
 class Toleration(View, frozen=True):
@@ -525,8 +526,64 @@ class Event(Object, frozen=True):
     source: EventSource = EventSource()
 
 
+# --- persistent volumes --------------------------------------------------------------------------------------------
+
+
+class LocalSource(View, frozen=True):
+    path: str
+
+
+class VolumeNodeAffinity(View, frozen=True):
+    required: NodeSelector | None = None
+
+
+class PersistentVolumeSpec(View, frozen=True):
+    capacity: Quantities = {}
+    accessModes: list[str] = []
+    claimRef: ObjectReference | None = None
+    persistentVolumeReclaimPolicy: str = "Retain"
+    storageClassName: str = ""
+    volumeMode: str = "Filesystem"
+    nodeAffinity: VolumeNodeAffinity | None = None
+    hostPath: HostPathSource | None = None
+    local: LocalSource | None = None
+
+
+class PersistentVolumeStatus(View, frozen=True):
+    phase: str = ""
+    message: str = ""
+    reason: str = ""
+
+
+class PersistentVolume(Object, frozen=True):
+    spec: PersistentVolumeSpec = PersistentVolumeSpec()
+    status: PersistentVolumeStatus = PersistentVolumeStatus()
+
+
+class PersistentVolumeClaimSpec(View, frozen=True):
+    accessModes: list[str] = []
+    resources: ResourceRequirements = ResourceRequirements()
+    selector: dict[str, Any] | None = None
+    storageClassName: str | None = None
+    """None: whatever the default is. Empty: no class, so a volume without one."""
+    volumeName: str = ""
+    volumeMode: str = "Filesystem"
+
+
+class PersistentVolumeClaimStatus(View, frozen=True):
+    phase: str = ""
+    accessModes: list[str] = []
+    capacity: Quantities = {}
+    conditions: list[Condition] = []
+
+
 class PersistentVolumeClaim(Object, frozen=True):
-    pass
+    spec: PersistentVolumeClaimSpec = PersistentVolumeClaimSpec()
+    status: PersistentVolumeClaimStatus = PersistentVolumeClaimStatus()
+
+    @property
+    def bound(self) -> bool:
+        return self.status.phase == "Bound" and bool(self.spec.volumeName)
 
 
 class ReplicationControllerSpec(View, frozen=True):
@@ -604,6 +661,9 @@ ENDPOINTS: Resource[Object] = _core("Endpoints", "endpoints", Object, short=("ep
 CLAIMS: Resource[PersistentVolumeClaim] = _core(
     "PersistentVolumeClaim", "persistentvolumeclaims", PersistentVolumeClaim, short=("pvc",), status=True
 )
+PERSISTENT_VOLUMES: Resource[PersistentVolume] = _core(
+    "PersistentVolume", "persistentvolumes", PersistentVolume, namespaced=False, short=("pv",), status=True
+)
 
 POD_TEMPLATES: Resource[Object] = _core("PodTemplate", "podtemplates", Object)
 REPLICATION_CONTROLLERS: Resource[ReplicationController] = _core(
@@ -615,5 +675,6 @@ LIMIT_RANGES: Resource[LimitRange] = _core("LimitRange", "limitranges", LimitRan
 
 RESOURCES: tuple[Resource[Any], ...] = (
     PODS, NODES, NAMESPACES, CONFIG_MAPS, SECRETS, SERVICES, SERVICE_ACCOUNTS, EVENTS, ENDPOINTS, CLAIMS,
+    PERSISTENT_VOLUMES,
     POD_TEMPLATES, REPLICATION_CONTROLLERS, QUOTAS, LIMIT_RANGES,
 )  # fmt: skip

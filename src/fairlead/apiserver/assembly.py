@@ -27,6 +27,7 @@ from fairlead.apiserver.rbac import Authorizer
 from fairlead.apiserver.reviews import Reviews
 from fairlead.apiserver.roleindex import KINDS, RoleIndex
 from fairlead.apiserver.state import Api, Chance
+from fairlead.apiserver.streaming.pods import PodStreams
 from fairlead.base import clock
 from fairlead.client.node import NodeConnection, Nodes
 from fairlead.store.mvcc import Store
@@ -55,8 +56,8 @@ class Settings(msgspec.Struct, frozen=True):
 class Server:
     """An API server: `app` speaks HTTP, `client()` is in-process; both over the same `api`."""
 
-    def __init__(self, api: Api, app_: app.App, definitions: crds.Definitions) -> None:
-        self.api, self.app, self.definitions = api, app_, definitions
+    def __init__(self, api: Api, app_: app.App, definitions: crds.Definitions, sessions: PodStreams) -> None:
+        self.api, self.app, self.definitions, self._sessions = api, app_, definitions, sessions
         self._expiry: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -66,10 +67,11 @@ class Server:
         self._expiry = asyncio.create_task(expiry.run(self.api))
 
     async def close(self) -> None:
-        """End watches and clean-ups. The store stays open."""
+        """End watches, sessions with Pods and clean-ups. The store stays open."""
         if self._expiry is not None:
             self._expiry.cancel()
             await asyncio.wait([self._expiry])
+        await self._sessions.close()
         await self.app.close()
         await self.definitions.close()
 
@@ -90,19 +92,21 @@ def assemble(store: Store, settings: Settings) -> Server:
     accounts = jwt.Tokens(settings.signing_key, lambda *what: _exists(api, *what)) if settings.signing_key else None
     authenticator = Authenticator(settings.tokens, accounts)
     nodes: Nodes = settings.nodes
+    sessions = PodStreams(api, nodes, authorizer)
     served = app.App(
         api, authenticator, authorizer,
         documents=(discovery.Discovery(kinds, settings.address), openapi.OpenAPI(kinds)),
         special=(
             health.Health(settings.checks),
             special.PodLogs(api, nodes),
+            sessions,
             *((special.AccountTokens(api, accounts),) if accounts is not None else ()),
             special.Questions(api, Reviews(authenticator, authorizer)),
             special.LegacyBindings(api),
         ),
     )  # fmt: skip
     roles.start()
-    return Server(api, served, definitions)
+    return Server(api, served, definitions, sessions)
 
 
 def _exists(api: Api, plural: str, namespace: str, name: str, uid: str) -> bool:

@@ -20,6 +20,8 @@ class Subresource(msgspec.Struct, frozen=True):
     version: str
     kind: str
     verbs: tuple[str, ...]
+    streams: bool = False
+    """It takes the connection over: neither takes nor answers objects; its kind is that of its query."""
 
 
 class Virtual(msgspec.Struct, frozen=True):
@@ -33,12 +35,17 @@ class Virtual(msgspec.Struct, frozen=True):
 
 
 STATUS_VERBS = ("get", "patch", "update")
+CONNECT_VERBS = ("create", "get")
 
 FIXED: dict[tuple[str, str, str], tuple[Subresource, ...]] = {
     ("", "v1", "pods"): (
+        Subresource("attach", "", "v1", "PodAttachOptions", CONNECT_VERBS, streams=True),
         Subresource("binding", "", "v1", "Binding", ("create",)),
+        Subresource("ephemeralcontainers", "", "v1", "Pod", STATUS_VERBS),
         Subresource("eviction", "policy", "v1", "Eviction", ("create",)),
+        Subresource("exec", "", "v1", "PodExecOptions", CONNECT_VERBS, streams=True),
         Subresource("log", "", "v1", "Pod", ("get",)),
+        Subresource("portforward", "", "v1", "PodPortForwardOptions", CONNECT_VERBS, streams=True),
     ),
     ("", "v1", "namespaces"): (Subresource("finalize", "", "v1", "Namespace", ("update",)),),
     ("", "v1", "serviceaccounts"): (

@@ -18,7 +18,7 @@ from fairlead.client.node import Nodes
 
 
 class PodLogs:
-    """`GET pods/<name>/log`, from the agent of the Pod's node; exec, attach and port-forward are refused."""
+    """`GET pods/<name>/log`, from the agent of the Pod's node; `pods/<name>/proxy` is refused."""
 
     def __init__(self, api: Api, nodes: Nodes) -> None:
         self._api, self._nodes = api, nodes
@@ -27,8 +27,9 @@ class PodLogs:
         info = exchange.info
         if not info.subresource or info.plural != "pods" or info.group:
             return None
-        if info.subresource in streams.INTERACTIVE:
-            raise streams.refuse_interactive(info.subresource)
+        if info.subresource == "proxy":
+            text = "pods/proxy is not served by this version of Fairlead: use port-forward, or the Pod's address"
+            raise errors.StatusError(501, "NotImplemented", text)
         if info.subresource != "log" or info.verb != "get":
             return None
         pod = stored(self._api, "pods", info.namespace, info.name)

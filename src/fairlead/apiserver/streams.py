@@ -1,4 +1,4 @@
-"""Pods' streams: `log`, from the agent of the Pod's node to the client.
+"""Pods' logs, from the agent of the Pod's node to the client. (Streams both ways are `streaming`'s.)
 
 Decides what a request means (which container, since when) and refuses in upstream's words what cannot be shown; the
 agent decides what there is to read. The answer is text/plain whatever the client accepts, and each piece is sent as
@@ -19,8 +19,6 @@ from fairlead.client.node import LogOptions, NodeConnection, Nodes
 
 Plain = Mapping[str, Any]
 
-INTERACTIVE = frozenset(("attach", "exec", "portforward", "proxy"))
-"""Subresources of Pods that take a connection over."""
 _WAITING = {"ErrImagePull": "image can't be pulled", "ImagePullBackOff": "trying and failing to pull image"}
 """Reasons that the kubelet puts in other words."""
 _LOOK_SECONDS = 1.0
@@ -31,9 +29,9 @@ _log = telemetry.logger("streams")
 async def logs(request: web.BaseRequest, nodes: Nodes, pod: Plain, *, now: float) -> web.StreamResponse:
     """Answer `GET .../pods/<name>/log`."""
     options = log_options(request.query, pod, now=now)
-    connection = _connection(nodes, pod)
+    agent = connection(nodes, pod)
     metadata = pod["metadata"]
-    pieces = await connection.logs(metadata["namespace"], metadata["name"], options)
+    pieces = await agent.logs(metadata["namespace"], metadata["name"], options)
     try:
         return await _send(request, pieces)
     finally:
@@ -84,16 +82,10 @@ def _gone(request: web.BaseRequest) -> bool:
     return request.transport is None or request.transport.is_closing()
 
 
-def refuse_interactive(subresource: str) -> errors.StatusError:
-    """501 for exec, attach, port-forward and proxy: clients shall not take silence for support."""
-    text = f"pods/{subresource} is not served by this version of Fairlead; processes of Pods run on this machine"
-    return errors.StatusError(501, "NotImplemented", text)
-
-
 def log_options(query: Mapping[str, str], pod: Plain, *, now: float) -> LogOptions:
     """The request's parameters; 400 or 422 for what upstream refuses."""
     name, previous = pod["metadata"]["name"], requestinfo.boolean(query, "previous")
-    container = _container(pod, query.get("container", ""))
+    container = container_of(pod, query.get("container", ""))
     _check_started(pod, container, previous=previous)
     return LogOptions(
         container=container,
@@ -106,17 +98,19 @@ def log_options(query: Mapping[str, str], pod: Plain, *, now: float) -> LogOptio
     )
 
 
-def _connection(nodes: Nodes, pod: Plain) -> NodeConnection:
+def connection(nodes: Nodes, pod: Plain) -> NodeConnection:
+    """The agent that has the Pod. Raises 400 for a Pod without a node, 503 for a node that is not connected."""
     node = pod.get("spec", {}).get("nodeName", "")
     if not node:
         raise errors.bad_request(f"pod {pod['metadata']['name']} does not have a host assigned")
-    connection = nodes.connection(node)
-    if connection is None:
-        raise errors.unavailable(f'node "{node}" is not connected; its agent has the logs')
-    return connection
+    agent = nodes.connection(node)
+    if agent is None:
+        raise errors.unavailable(f'node "{node}" is not connected; its agent has the pod')
+    return agent
 
 
-def _container(pod: Plain, wanted: str) -> str:
+def container_of(pod: Plain, wanted: str) -> str:
+    """The container that is meant; 400 when there is none of that name, or a choice."""
     spec, name = pod.get("spec", {}), pod["metadata"]["name"]
     containers, init = _names(spec, "containers"), _names(spec, "initContainers")
     everything = (*containers, *init, *_names(spec, "ephemeralContainers"))

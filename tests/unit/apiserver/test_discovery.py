@@ -67,8 +67,13 @@ def test_pods_and_their_subresources(catalog: Catalog) -> None:
         "categories": ["all"],
         "verbs": ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"],
     }  # fmt: skip
-    assert [r["name"] for r in pods[1:]] == ["pods/binding", "pods/eviction", "pods/log", "pods/status"]
-    assert pods[2] == {
+    names = ["attach", "binding", "ephemeralcontainers", "eviction", "exec", "log", "portforward", "status"]
+    assert [r["name"] for r in pods[1:]] == [f"pods/{name}" for name in names]
+    assert pods[5] == {
+        "name": "pods/exec", "singularName": "", "namespaced": True, "kind": "PodExecOptions",
+        "verbs": ["create", "get"],
+    }  # fmt: skip
+    assert pods[4] == {
         "name": "pods/eviction", "singularName": "", "namespaced": True, "kind": "Eviction", "verbs": ["create"],
         "group": "policy", "version": "v1",
     }  # fmt: skip

@@ -115,10 +115,3 @@ def test_bad_parameters(query: dict[str, str], code: int, text: str) -> None:
 
     assert found[0] == code
     assert text in found[1]
-
-
-def test_what_takes_a_connection_over_is_refused_in_words() -> None:
-    error = streams.refuse_interactive("exec")
-
-    assert (error.code, error.reason) == (501, "NotImplemented")
-    assert "pods/exec is not served" in error.message

@@ -71,7 +71,8 @@ class OpenAPI:
         further = {f"{schemas.META}.{name}" for name in ("DeleteOptions", "Status", "Patch")}
         for served in kinds:
             operations |= paths.of_kind(served)
-            further |= {paths.schema_of(s) for s in inventory.of(served) if s.kind != served.resource.kind}
+            own = served.resource.kind
+            further |= {paths.schema_of(s) for s in inventory.of(served) if s.kind != own and not s.streams}
         for one in virtual:
             operations |= paths.of_virtual(one)
             further.add(paths.schema_of(one))

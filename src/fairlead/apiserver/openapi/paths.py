@@ -77,6 +77,8 @@ def schema_of(virtual: Virtual | Subresource) -> str:
 
 
 def _sub_schema(sub: Subresource, served: Served) -> str:
+    if sub.streams:
+        return ""
     return schemas.name_of(served) if sub.kind == served.resource.kind else schema_of(sub)
 
 
@@ -108,7 +110,7 @@ def _operation(path: str, method: str, action: str, gvk: dict[str, str], schema:
     if method == "patch":
         operation["parameters"].append(_query("force", "Apply only: take fields over from others.", "boolean"))
         operation["requestBody"] = {"required": True, "content": _content(_PATCHES, f"{schemas.META}.Patch")}
-    elif writes:
+    elif writes and schema:
         operation["requestBody"] = {"required": True, "content": _content(("*/*",), schema)}
     return operation
 
