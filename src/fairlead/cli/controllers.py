@@ -63,11 +63,11 @@ def command(
     config: Path | None, names: str, namespace: str, leader_elect: bool, lease_namespace: str, verbose: bool
 ) -> None:
     """Run controllers against any Kubernetes API server, until stopped."""
-    telemetry.configure("DEBUG" if verbose else "INFO")
     lease = Key(lease_namespace, f"{LEASE}-{namespace}" if namespace else LEASE)
     wish = Wish(_chosen(names), namespace, lease if leader_elect else None)
     try:
         connection = kubeconfig.load(config)
+        telemetry.configure("DEBUG" if verbose else "INFO")
         asyncio.run(_run(connection, wish))
     except errors.StatusError as error:
         terminal.fail(error.message)
