@@ -1,10 +1,13 @@
-"""storage.k8s.io/v1: StorageClass."""
+"""storage.k8s.io/v1: StorageClass, and the provisioner that is part of this project."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from fairlead.api.meta import Object, Resource
+
+LOCAL_PATH = "fairlead.dev/local-path"
+"""The provisioner that is part of every agent: volumes are folders of its node."""
 
 
 class StorageClass(Object, frozen=True):

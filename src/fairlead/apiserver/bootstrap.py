@@ -15,6 +15,7 @@ from fairlead.api.apiextensions import CRDS
 from fairlead.api.core import NAMESPACES
 from fairlead.api.meta import Resource
 from fairlead.api.scheduling import PRIORITY_CLASSES
+from fairlead.api.storage import LOCAL_PATH, STORAGE_CLASSES
 from fairlead.apiserver import defaultroles, encoding, identity, state, writes
 from fairlead.apiserver.catalog import Served
 from fairlead.apiserver.state import Api, Call, Plain
@@ -30,6 +31,7 @@ async def fill(api: Api) -> None:
         await _ensure(api, NAMESPACES, {"metadata": {"name": name}})
     for obj in _priority_classes():
         await _ensure(api, PRIORITY_CLASSES, obj)
+    await _ensure(api, STORAGE_CLASSES, _storage_class())
     await roles(api)
     for definition in tables.bundled_crds():
         await _ensure(api, CRDS, definition)
@@ -68,6 +70,17 @@ def _served(api: Api, resource: Resource[Any]) -> Served:
     if served is None:
         raise LookupError(f"{resource.qualified} is no built-in kind")
     return served
+
+
+def _storage_class() -> Plain:
+    """Folders of the node that the first Pod of a claim is on; the default until another class is marked so."""
+    marked = {"storageclass.kubernetes.io/is-default-class": "true"}
+    return {
+        "metadata": {"name": "local-path", "annotations": marked},
+        "provisioner": LOCAL_PATH,
+        "reclaimPolicy": "Delete",
+        "volumeBindingMode": "WaitForFirstConsumer",
+    }
 
 
 def _priority_classes() -> Iterable[Plain]:

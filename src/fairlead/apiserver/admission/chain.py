@@ -10,6 +10,7 @@ from fairlead.apiserver.admission.noeffect import NoEffect
 from fairlead.apiserver.admission.priority import Priority
 from fairlead.apiserver.admission.review import Operation, Plugin, Review
 from fairlead.apiserver.admission.service_account import ServiceAccount
+from fairlead.apiserver.admission.storage import Storage
 from fairlead.apiserver.admission.trainjob import TrainJob
 from fairlead.apiserver.state import Api
 
@@ -18,6 +19,7 @@ PLUGINS: tuple[Plugin, ...] = (
     ServiceAccount(),
     Priority(),
     DefaultTolerationSeconds(),
+    Storage(),
     TrainJob(),
     NoEffect(),
 )

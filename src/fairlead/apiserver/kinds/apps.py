@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fairlead.apiserver.kinds import core, podspec, workloads
+from fairlead.apiserver.kinds import podspec, storage, workloads
 from fairlead.apiserver.kinds.ways import Fill, Obj, Ways, part, spec_of
 from fairlead.base.errors import Cause
 from fairlead.machinery import causes
@@ -143,7 +143,7 @@ def _stateful_default(obj: Obj) -> None:
     for claim in spec.get("volumeClaimTemplates") or ():
         claim.setdefault("apiVersion", "v1")
         claim.setdefault("kind", "PersistentVolumeClaim")
-        core.claim_default(claim)
+        storage.claim_default(claim)
         claim.setdefault("status", {}).setdefault("phase", "Pending")
     podspec.default_template(spec.setdefault("template", {}))
     _stateful_zeros(obj)

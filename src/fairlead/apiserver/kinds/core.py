@@ -1,15 +1,14 @@
-"""The smaller kinds of core/v1: Namespace, ConfigMap, Secret, ServiceAccount, Node, Event, Endpoints, claims."""
+"""The smaller kinds of core/v1: Namespace, ConfigMap, Secret, ServiceAccount, Node, Event, Endpoints."""
 
 from __future__ import annotations
 
 import base64
 from collections.abc import Iterator
-from typing import Any
 
 from fairlead.apiserver.kinds import naming
 from fairlead.apiserver.kinds.ways import Obj, Transition, Ways, carry, spec_of
 from fairlead.base.errors import Cause
-from fairlead.machinery import causes, quantity
+from fairlead.machinery import causes
 
 KUBERNETES = "kubernetes"
 """The finalizer in a Namespace's spec: content goes before the Namespace does."""
@@ -151,7 +150,7 @@ def _node_transitions(new: Obj, old: Obj) -> Iterator[Cause]:
             yield causes.forbidden(f"spec.{field}", "node updates may not change it once it is set")
 
 
-# --- Event, Endpoints, claims --------------------------------------------------------------------------------------
+# --- Event, Endpoints ----------------------------------------------------------------------------------------------
 
 
 def _event_rules(event: Obj) -> Iterator[Cause]:
@@ -164,42 +163,6 @@ def _event_rules(event: Obj) -> Iterator[Cause]:
         yield causes.invalid("involvedObject.namespace", about, "does not match event.namespace")
 
 
-def claim_default(claim: Obj) -> None:
-    """Of claims and of their templates."""
-    claim.setdefault("spec", {}).setdefault("volumeMode", "Filesystem")
-
-
-def _claim_create(claim: Obj) -> None:
-    claim["status"] = {"phase": "Pending"}
-
-
-def _claim_rules(claim: Obj) -> Iterator[Cause]:
-    spec = spec_of(claim)
-    if not spec.get("accessModes"):
-        yield causes.required("spec.accessModes", "at least 1 access mode is required")
-    for mode in spec.get("accessModes", ()):
-        choices = ("ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod")
-        if mode not in choices:
-            yield causes.not_supported("spec.accessModes", mode, choices)
-    storage = spec.get("resources", {}).get("requests", {}).get("storage")
-    if storage is None:
-        yield causes.required("spec.resources[storage]")
-    elif quantity.fast_value(storage) <= 0:
-        yield causes.invalid("spec.resources[storage]", storage, "must be greater than zero")
-
-
-def _claim_transitions(new: Obj, old: Obj) -> Iterator[Cause]:
-    """Bound and unbound claims keep their spec; only the requested size may grow, and the volume be set once."""
-
-    def fixed(claim: Obj) -> dict[str, Any]:
-        return {k: v for k, v in spec_of(claim).items() if k not in {"resources", "volumeName"}}
-
-    was = spec_of(old).get("volumeName")
-    if fixed(new) != fixed(old) or (was and spec_of(new).get("volumeName") != was):
-        detail = "spec is immutable after creation except resources.requests and volumeAttributesClassName"
-        yield causes.forbidden("spec", detail)
-
-
 WAYS = {
     ("", "namespaces"): Ways(
         _namespace_default, create=_namespace_create, update=_namespace_update, generation=False
@@ -210,7 +173,4 @@ WAYS = {
     ("", "nodes"): Ways(_node_default, _node_rules, _node_transitions, generation=False, keeps_status=True),
     ("", "events"): Ways(rules=_event_rules, generation=False),
     ("", "endpoints"): Ways(generation=False),
-    ("", "persistentvolumeclaims"): Ways(
-        claim_default, _claim_rules, _claim_transitions, create=_claim_create, generation=False
-    ),
 }  # fmt: skip

@@ -34,6 +34,7 @@ from fairlead.apiserver.kinds import (
     replication,
     scheduling,
     services,
+    storage,
     trainer,
     ways,
 )
@@ -47,6 +48,7 @@ __all__ = ["Obj", "Strategy", "find", "validate_meta", "validate_meta_update"]
 BUILT_IN: dict[tuple[str, str], Ways] = {
     **pods.WAYS, **jobs.WAYS, **services.WAYS, **core.WAYS, **scheduling.WAYS, **coordination.WAYS, **discovery.WAYS,
     **crds.WAYS, **apps.WAYS, **replication.WAYS, **rbac.WAYS,
+    **storage.WAYS,
 }  # fmt: skip
 CUSTOM: dict[tuple[str, str], Ways] = {**jobset.WAYS, **trainer.WAYS}
 

@@ -117,6 +117,19 @@ def _claim(claim: Plain, now: float) -> list[Any]:
     ]  # fmt: skip
 
 
+def _volume(volume: Plain, now: float) -> list[Any]:
+    spec, status, ref = part(volume, "spec"), part(volume, "status"), part(part(volume, "spec"), "claimRef")
+    phase = "Terminating" if volume["metadata"].get("deletionTimestamp") else status.get("phase", "")
+    return [
+        printer.name(volume), part(spec, "capacity").get("storage", ""),
+        ",".join(_MODES.get(m, m) for m in spec.get("accessModes") or ()),
+        spec.get("persistentVolumeReclaimPolicy", ""), phase,
+        f"{ref.get('namespace', '')}/{ref.get('name', '')}" if ref else "", spec.get("storageClassName", ""),
+        spec.get("volumeAttributesClassName") or "<unset>", status.get("reason", ""), printer.age(volume, now),
+        spec.get("volumeMode") or "<unset>",
+    ]  # fmt: skip
+
+
 def _event(event: Plain, now: float) -> list[Any]:
     first = event.get("firstTimestamp") or event.get("eventTime")
     last, count = event.get("lastTimestamp") or first, event.get("count") or 1
@@ -182,6 +195,9 @@ PRINTERS: dict[tuple[str, str], Printer] = {
     ("", "persistentvolumeclaims"): Printer(
         (NAME, *_text("Status", "Volume", "Capacity", "Access Modes", "StorageClass", "VolumeAttributesClass"), AGE,
          *_wide("VolumeMode")), _claim),
+    ("", "persistentvolumes"): Printer(
+        (NAME, *_text("Capacity", "Access Modes", "Reclaim Policy", "Status", "Claim", "StorageClass",
+                      "VolumeAttributesClass", "Reason"), AGE, *_wide("VolumeMode")), _volume),
     ("", "events"): Printer(
         (*_text("Last Seen", "Type", "Reason", "Object"), *_wide("Subobject"), *_text("Message"), *_wide("Source"),
          *_wide("First Seen"), Column("Count", "integer", priority=1), Column("Name", format="name", priority=1)),
