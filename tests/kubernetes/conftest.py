@@ -161,15 +161,10 @@ class World:
 
         async def there():
             found = [p for p in await self.pods(prefix) if not p.finished]
-            return found if len(found) == count and all(p.status.phase == "Running" for p in found) else None
+            return (found,) if len(found) == count and all(p.status.phase == "Running" for p in found) else None
 
-        if count == 0:
-
-            async def none():
-                return not [p for p in await self.pods(prefix) if not p.finished]
-
-            return await self.until(none, f"no Pod {prefix}* to run")
-        return sorted(await self.until(there, f"{count} Pods {prefix}* to run"), key=lambda p: p.metadata.name)
+        (found,) = await self.until(there, f"{count} Pods {prefix}* to run")
+        return sorted(found, key=lambda p: p.metadata.name)
 
     async def until(self, there, what):
         raise NotImplementedError
