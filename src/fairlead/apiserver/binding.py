@@ -1,4 +1,4 @@
-"""Binding: Pods get their nodes, one or a gang of them in one commit; and eviction, which is a delete that asks.
+"""Binding: Pods get their nodes, one or a gang of them in one commit.
 
 A Pod is bound once. All bindings of a call are checked against the live Pods and written in one commit, so that a
 gang is bound or not at all.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fairlead.api.meta import Key
-from fairlead.apiserver import deletes, deletion, encoding, writes
+from fairlead.apiserver import encoding, writes
 from fairlead.apiserver.state import Answer, Api, Call, Plain
 from fairlead.base import errors, timestamp
 from fairlead.client.protocol import Binding
@@ -43,14 +43,6 @@ async def create_binding(api: Api, call: Call, obj: Plain) -> Answer:
     if not call.dry_run:
         found = Binding(Key(call.namespace, name), target["name"], metadata.get("uid") or "")
         await bind(api, [found], metadata.get("annotations"))
-    return Answer(SUCCESS, created=True)
-
-
-async def evict(api: Api, call: Call, obj: Plain) -> Answer:
-    """`POST pods/<name>/eviction`: a delete with the eviction's options. (There are no disruption budgets here.)"""
-    asked = deletion.options(obj.get("deleteOptions") or {}, {})
-    pod = Call(call.served, call.user, call.namespace, call.name, dry_run=call.dry_run or asked.dry_run)
-    await deletes.delete(api, pod, asked)
     return Answer(SUCCESS, created=True)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
-from fairlead.apiserver import binding, deletes, deletion, patches, reads, subresources, watch, writes
+from fairlead.apiserver import binding, deletes, deletion, eviction, patches, reads, subresources, watch, writes
 from fairlead.apiserver.state import Answer, Api, Call, Plain
 from fairlead.base import errors
 
@@ -40,7 +40,7 @@ async def create(api: Api, call: Call, obj: Plain) -> Answer:
         case "binding" if call.served.resource.qualified == "pods":
             return await binding.create_binding(api, call, obj)
         case "eviction" if call.served.resource.qualified == "pods":
-            return await binding.evict(api, call, obj)
+            return await eviction.evict(api, call, obj)
     raise errors.path_not_found()
 
 

@@ -25,11 +25,13 @@ from fairlead.apiserver.kinds import (
     coordination,
     core,
     crds,
+    cron,
     discovery,
     jobs,
     jobset,
     metadata,
     pods,
+    policy,
     rbac,
     replication,
     scheduling,
@@ -47,7 +49,7 @@ __all__ = ["Obj", "Strategy", "find", "validate_meta", "validate_meta_update"]
 
 BUILT_IN: dict[tuple[str, str], Ways] = {
     **pods.WAYS, **jobs.WAYS, **services.WAYS, **core.WAYS, **scheduling.WAYS, **coordination.WAYS, **discovery.WAYS,
-    **crds.WAYS, **apps.WAYS, **replication.WAYS, **rbac.WAYS,
+    **crds.WAYS, **apps.WAYS, **replication.WAYS, **cron.WAYS, **policy.WAYS, **rbac.WAYS,
     **storage.WAYS,
 }  # fmt: skip
 CUSTOM: dict[tuple[str, str], Ways] = {**jobset.WAYS, **trainer.WAYS}

@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 
 from fairlead import controllers
-from fairlead.api import apps, batch, core, rbac, trainer
+from fairlead.api import apps, batch, core, policy, rbac, trainer
 from fairlead.api import jobset as jobsets
 from fairlead.api.meta import Object, Resource
 from fairlead.client.protocol import DeleteOptions
@@ -142,8 +142,8 @@ async def _nodes(cluster: Cluster) -> None:
 
 
 async def _owners(cluster: Cluster) -> None:
-    for policy in ("Background", "Foreground", "Orphan"):
-        owner = builders.config_map(policy.lower())
+    for way in ("Background", "Foreground", "Orphan"):
+        owner = builders.config_map(way.lower())
         made = await cluster.create(owner)
         owner = owner.with_uid(made["metadata"]["uid"])
         child = builders.config_map(f"{owner.name}-child").owned_by(owner)
@@ -152,7 +152,7 @@ async def _owners(cluster: Cluster) -> None:
             builders.config_map(f"{owner.name}-grandchild").owned_by(child.with_uid(made["metadata"]["uid"]))
         )
         await cluster.run_until_quiet()
-        await cluster.delete(core.CONFIG_MAPS, owner.name, DeleteOptions(propagation=policy))
+        await cluster.delete(core.CONFIG_MAPS, owner.name, DeleteOptions(propagation=way))
     await cluster.run_until_quiet()
 
 
@@ -213,8 +213,34 @@ async def _daemon_sets(cluster: Cluster) -> None:
         await cluster.run_until_quiet()
 
 
+async def _cron_jobs(cluster: Cluster) -> None:
+    template = {"spec": builders.job("x").template(builders.pod("x").simulate("run=90s")).wire()["spec"]}
+    for way in ("Allow", "Forbid", "Replace"):
+        spec: dict[str, Any] = {"schedule": "* * * * *", "concurrencyPolicy": way, "jobTemplate": template}
+        await cluster.apply(builders.any_of(batch.CRON_JOBS, way.lower(), spec=spec))
+    await cluster.run_until_quiet(400)
+    for way in ("Allow", "Forbid", "Replace"):
+        spec = {"schedule": "* * * * *", "concurrencyPolicy": way, "jobTemplate": template, "suspend": True}
+        await cluster.apply(builders.any_of(batch.CRON_JOBS, way.lower(), spec=spec))
+    await cluster.run_until_quiet(200)
+
+
+async def _budgets(cluster: Cluster) -> None:
+    await cluster.apply(builders.deployment("web", 4))
+    chosen = {"matchLabels": {"app": "web"}}
+    await cluster.apply(builders.any_of(policy.BUDGETS, "half", spec={"minAvailable": "50%", "selector": chosen}))
+    await cluster.apply(builders.any_of(policy.BUDGETS, "one", spec={"maxUnavailable": 1, "selector": chosen}))
+    await cluster.create(builders.pod("alone").labels(app="alone"))
+    lonely = {"maxUnavailable": 1, "selector": {"matchLabels": {"app": "alone"}}}
+    await cluster.apply(builders.any_of(policy.BUDGETS, "unknown", spec=lonely))
+    await cluster.run_until_quiet()
+    await cluster.apply(builders.deployment("web", 2))
+    await cluster.run_until_quiet()
+
+
 STORIES: dict[Resource[Any], Story] = {
     batch.JOBS: _jobs,
+    batch.CRON_JOBS: _cron_jobs,
     jobsets.JOBSETS: _jobsets,
     trainer.TRAIN_JOBS: _trainjobs,
     core.SERVICES: _services,
@@ -226,6 +252,7 @@ STORIES: dict[Resource[Any], Story] = {
     apps.DEPLOYMENTS: _deployments,
     apps.STATEFUL_SETS: _stateful_sets,
     apps.DAEMON_SETS: _daemon_sets,
+    policy.BUDGETS: _budgets,
     reconciler.EVERY: _owners,
 }
 
@@ -266,6 +293,7 @@ async def _primaries(cluster: Cluster, controller: Controller[Any]) -> Sequence[
 
 _VOLATILE = ("uid", "resourceVersion", "managedFields", "generation", "nodeName", "podIP", "podIPs", "ip", "addresses")
 _SILENT = ("events", "leases.coordination.k8s.io")
+_UID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _GENERATED = re.compile(r"(?<=-)[a-z0-9]{5,10}$")
 
 
@@ -276,11 +304,10 @@ async def _state(cluster: Cluster) -> Sequence[str]:
         if kind.qualified in _SILENT:
             continue
         for obj in await cluster.list(kind):
-            uid = obj["metadata"]["uid"]
             steady = _steady(obj)
             if any(o.get("controller") for o in steady["metadata"].get("ownerReferences", ())):
                 steady["metadata"]["name"] = _GENERATED.sub("*", steady["metadata"]["name"])
-            text = msgspec.json.encode(steady, order="sorted").decode().replace(uid, "*")
+            text = _UID.sub("*", msgspec.json.encode(steady, order="sorted").decode())
             found.append(f"{kind.qualified} {text}")
     return sorted(found)
 
