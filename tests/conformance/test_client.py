@@ -18,8 +18,6 @@ async def client(request: pytest.FixtureRequest):
     server.definitions.start()
     local = server.client()
     await local.create(builders.namespace("x").resource, builders.namespace("default").manifest())
-    account = builders.any_of(builders.core.SERVICE_ACCOUNTS, "default")
-    await local.create(account.resource, account.manifest())
     if request.param == "local":
         yield local
         await server.close()

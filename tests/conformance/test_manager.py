@@ -26,7 +26,6 @@ async def client():
     server.definitions.start()
     local = server.client()
     await local.create(core.NAMESPACES, builders.namespace("default").manifest())
-    await local.create(core.SERVICE_ACCOUNTS, builders.any_of(core.SERVICE_ACCOUNTS, "default").manifest())
     runner = await app.serve(server.app, 0, None)
     http = HttpClient(Connection(server=f"http://127.0.0.1:{app.bound_port(runner)}", token="secret"))
     yield http

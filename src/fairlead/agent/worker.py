@@ -26,6 +26,8 @@ log = telemetry.logger("agent.pod")
 
 _LACKING = (environment.Missing, volumes.Refused, OSError, StatusError)
 _MESSAGE_PATH = "/dev/termination-log"
+_UNASKED = (_MESSAGE_PATH, "/etc/hosts", "/var/run/secrets/kubernetes.io/serviceaccount")
+"""Where every container has something, whether its Pod asks for volumes or not."""
 _MESSAGE_BYTES, _LOG_BYTES = 4096, 2048
 """The most of a message, or of a log in its place, as upstream has it."""
 
@@ -319,7 +321,7 @@ class PodWorker:
     def _without_mounts(self, values: dict[str, str], mounts: tuple[Mount, ...]) -> dict[str, str]:
         """No view of its own: say where volumes are, and put peers' addresses where their names were."""
         told = {"FAIRLEAD_MOUNT" + m.target.upper().replace("/", "_").replace("-", "_"): m.source for m in mounts}
-        if len(told) > 1:
+        if any(not m.target.startswith(_UNASKED) for m in mounts):
             self.record("Warning", "VolumesNotMounted", "this node has no sandbox: volumes are not at their mount "
                         "paths; variables FAIRLEAD_MOUNT_… say where they are")  # fmt: skip
         return environment.substitute({**told, **values}, self.node.names.peers(self.pod))

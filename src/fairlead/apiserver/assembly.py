@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from fairlead.api.apiextensions import CRDS
-from fairlead.apiserver import app, bootstrap, catalog, crds, discovery, expiry, health, jwt, openapi, special
+from fairlead.apiserver import accounts, app, bootstrap, catalog, crds, discovery, expiry, health, jwt, openapi, special
 from fairlead.apiserver.admission.chain import PLUGINS, Chain
 from fairlead.apiserver.admission.escalation import Escalation
 from fairlead.apiserver.auth import Authenticator
@@ -89,8 +89,9 @@ def assemble(store: Store, settings: Settings) -> Server:
     api = Api(store, kinds, settings.clock, chance, Chain((*PLUGINS, Escalation(authorizer))))
     definitions = crds.Definitions(api)
     api.hooks |= {CRDS.gvr: definitions} | dict.fromkeys(KINDS, roles)
-    accounts = jwt.Tokens(settings.signing_key, lambda *what: _exists(api, *what)) if settings.signing_key else None
-    authenticator = Authenticator(settings.tokens, accounts)
+    if settings.signing_key:
+        api.tokens = jwt.Tokens(settings.signing_key, accounts.Existence(store))
+    authenticator = Authenticator(settings.tokens, api.tokens)
     nodes: Nodes = settings.nodes
     sessions = PodStreams(api, nodes, authorizer)
     served = app.App(
@@ -100,15 +101,9 @@ def assemble(store: Store, settings: Settings) -> Server:
             health.Health(settings.checks),
             special.PodLogs(api, nodes),
             sessions,
-            *((special.AccountTokens(api, accounts),) if accounts is not None else ()),
             special.Questions(api, Reviews(authenticator, authorizer)),
             special.LegacyBindings(api),
         ),
     )  # fmt: skip
     roles.start()
     return Server(api, served, definitions, sessions)
-
-
-def _exists(api: Api, plural: str, namespace: str, name: str, uid: str) -> bool:
-    obj = special.stored(api, plural, namespace, name)
-    return obj is not None and obj["metadata"]["uid"] == uid

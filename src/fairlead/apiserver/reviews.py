@@ -1,11 +1,11 @@
-"""Kinds that are questions: who am I, is this token good, may I do that; and tokens for service accounts.
+"""Kinds that are questions: who am I, is this token good, may I do that.
 
 Each answer is the posted object with its status filled in. Nothing is stored.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from fairlead.apiserver import jwt
@@ -18,10 +18,6 @@ from fairlead.base import errors, timestamp
 from fairlead.machinery import causes
 
 Plain = dict[str, Any]
-Find = Callable[[str, str, str], Mapping[str, Any] | None]
-"""(plural, namespace, name) of a core object to the object."""
-
-HOUR = 3600
 
 
 class Reviews:
@@ -79,47 +75,6 @@ class Reviews:
             "nonResourceRules": [r for r in rules if "nonResourceURLs" in r],
             "incomplete": False,
         }
-
-
-def token_request(
-    tokens: jwt.Tokens, account: Mapping[str, Any], body: Mapping[str, Any], find: Find, *, now: float, identifier: str
-) -> Plain:
-    """Answer `POST serviceaccounts/<name>/token`. `identifier` is a fresh uuid; `find` looks the bound Pod up."""
-    metadata, spec = account["metadata"], body.get("spec") or {}
-    seconds = spec.get("expirationSeconds") or HOUR
-    if not jwt.SHORTEST <= seconds <= jwt.LONGEST:
-        rule = "may not specify a duration less than 10 minutes or longer than 2^32 seconds"
-        cause = errors.Cause("FieldValueInvalid", f"Invalid value: {seconds}: {rule}", "spec.expirationSeconds")
-        raise errors.invalid("TokenRequest", "authentication.k8s.io", "", [cause])
-    subject = jwt.Subject(metadata["namespace"], metadata["name"], metadata["uid"], _bound(account, spec, find))
-    audiences = spec.get("audiences") or [tokens.issuer]
-    token = tokens.issue(subject, audiences, seconds, now=now, identifier=identifier)
-    return {
-        "kind": "TokenRequest", "apiVersion": "authentication.k8s.io/v1",
-        "metadata": {"name": metadata["name"], "namespace": metadata["namespace"]},
-        "spec": {**spec, "audiences": audiences, "expirationSeconds": seconds},
-        "status": {"token": token, "expirationTimestamp": timestamp.seconds(int(now) + seconds)},
-    }  # fmt: skip
-
-
-def _bound(account: Mapping[str, Any], spec: Mapping[str, Any], find: Find) -> jwt.Reference | None:
-    reference = spec.get("boundObjectRef")
-    if not reference:
-        return None
-    kind, name, namespace = reference.get("kind"), reference.get("name", ""), account["metadata"]["namespace"]
-    if kind != "Pod":
-        raise errors.bad_request(f"cannot bind token to object of type {kind}; it can be bound to a Pod")
-    pod = find("pods", namespace, name)
-    if pod is None:
-        raise errors.not_found("pods", "", name)
-    uid = pod["metadata"]["uid"]
-    if reference.get("uid") not in (None, "", uid):
-        why = f"the UID in the bound object reference ({reference['uid']}) does not match the UID in record ({uid})"
-        raise errors.conflict("pods", "", name, why)
-    if pod.get("spec", {}).get("serviceAccountName", "default") != account["metadata"]["name"]:
-        raise errors.bad_request(f'cannot bind token for serviceaccount "{account["metadata"]["name"]}" to pod '
-                                 f'running with different serviceaccount name.')  # fmt: skip
-    return jwt.Reference(name, uid)
 
 
 def _about_self(virtual: Virtual, user: User, now: float) -> Plain:

@@ -1,4 +1,4 @@
-"""Requests that are no REST verb on a stored kind: Pods' logs, service accounts' tokens, and kinds that are questions.
+"""Requests that are no REST verb on a stored kind: Pods' logs, and kinds that are questions.
 
 Each class is one concern; called with an exchange it answers, or says None when the request is not its own.
 """
@@ -9,7 +9,7 @@ from typing import cast
 
 from aiohttp import web
 
-from fairlead.apiserver import encoding, inventory, jwt, negotiation, resources, reviews, streams
+from fairlead.apiserver import encoding, inventory, negotiation, resources, streams
 from fairlead.apiserver.exchange import Exchange
 from fairlead.apiserver.reviews import Reviews
 from fairlead.apiserver.state import Api, Call, Plain
@@ -38,29 +38,6 @@ class PodLogs:
         # `logs` needs what BaseRequest has; a Request is one that has been routed, and nothing is routed here.
         request = cast(web.Request, exchange.request)
         return await streams.logs(request, self._nodes, pod, now=self._api.clock.now())
-
-
-class AccountTokens:
-    """`POST serviceaccounts/<name>/token`."""
-
-    def __init__(self, api: Api, tokens: jwt.Tokens) -> None:
-        self._api, self._tokens = api, tokens
-
-    async def __call__(self, exchange: Exchange) -> web.StreamResponse | None:
-        info = exchange.info
-        if info.subresource != "token" or info.plural != "serviceaccounts" or info.group:
-            return None
-        if info.verb != "create":
-            raise errors.method_not_allowed(info.verb)
-        account = stored(self._api, "serviceaccounts", info.namespace, info.name)
-        if account is None:
-            raise errors.not_found("serviceaccounts", "", info.name)
-        body = negotiation.body(await exchange.request.read(), exchange.content_type)
-        answer = reviews.token_request(
-            self._tokens, account, body, lambda plural, namespace, name: stored(self._api, plural, namespace, name),
-            now=self._api.clock.now(), identifier=self._api.chance.uid(),
-        )  # fmt: skip
-        return _created(answer)
 
 
 class Questions:

@@ -21,6 +21,7 @@ from fairlead.store.mvcc import Delete, Entry, Store, Unavailable, Write
 
 if TYPE_CHECKING:
     from fairlead.apiserver.admission.chain import Chain
+    from fairlead.apiserver.jwt import Tokens
 
 Plain = dict[str, Any]
 Decode = Callable[[bytes], Any]
@@ -106,6 +107,8 @@ class Api:
     def __init__(self, store: Store, catalog: Catalog, clock: Clock, chance: Chance, admission: Chain) -> None:
         self.store, self.catalog, self.clock, self.chance, self.admission = store, catalog, clock, chance, admission
         self.hooks: dict[tuple[str, str, str], Hook] = {}
+        self.tokens: Tokens | None = None
+        """Issues service accounts' tokens, if there is a key to sign them with."""
         self.views: dict[Any, Decode] = {}
         """How `local` decodes to each view; kept here so that all clients of the process share what they decode."""
         self.lines = Lines()
@@ -148,9 +151,12 @@ class Api:
         if hook is not None:
             hook.prepare(obj)
 
-    async def commit(self, call: Call, write: Write) -> Entry:
-        """One write of the call's kind. Raises Mismatch; 503 when it cannot be made durable."""
-        (entry,) = await self.commit_all([write])
+    async def commit(self, call: Call, write: Write, beside: Sequence[Write] = ()) -> Entry:
+        """One write of the call's kind, and what goes with it (of kinds without hooks).
+
+        Raises Mismatch; 503 when it cannot be made durable.
+        """
+        entry = (await self.commit_all([write, *beside] if beside else [write]))[0]
         hook = self.hooks.get(call.served.resource.gvr)
         if hook is not None:
             hook.wrote(entry.key, entry.value, removed=isinstance(write, Delete))

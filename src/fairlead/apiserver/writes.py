@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from fairlead.apiserver import deletion, encoding, ownership, shape, state
+from fairlead.apiserver import companions, deletion, encoding, ownership, shape, state
 from fairlead.apiserver.admission import Operation, Review
 from fairlead.apiserver.kinds import strategy
 from fairlead.apiserver.state import Answer, Api, Call, Plain
@@ -63,7 +63,8 @@ async def insert(api: Api, call: Call, obj: Plain, *, generates: bool = False) -
                 raise _taken(call)
             return Answer(encoding.encode(obj), created=True)
         try:
-            entry = await api.commit(call, Put(call.key, encoding.stamped(state.stored(call.served, obj)), 0))
+            put = Put(call.key, encoding.stamped(state.stored(call.served, obj)), 0)
+            entry = await api.commit(call, put, companions.of(api, call, obj))
             return Answer(state.seen(call.served, entry.value), created=True)
         except Mismatch:
             if not generates:

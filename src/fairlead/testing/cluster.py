@@ -97,8 +97,6 @@ class Cluster:
         self.server.definitions.start()
         for name in bootstrap.SYSTEM_NAMESPACES:
             await self.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-        account = builders.any_of(core.SERVICE_ACCOUNTS, "default")
-        await self.create(account)
         for definition in self._definitions:
             await self.create(definition)
         for node in self.kubelet.nodes:

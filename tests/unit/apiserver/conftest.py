@@ -33,7 +33,7 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 async def server(clock: FakeClock):
-    """With the namespace `default` and nothing else."""
+    """With the namespace `default` (and its service account) and nothing else."""
     made = assembly.assemble(MemoryStore(), assembly.Settings(clock=clock, chance=Counting()))
     made.definitions.start()
     await made.client().create(NAMESPACES, {"metadata": {"name": "default"}})

@@ -22,7 +22,7 @@ async def test_a_list_is_in_order_and_carries_a_revision(client):
     await make(client, "b", "a", "c")
     listing = await client.list(CONFIG_MAPS, "default")
     assert names(listing) == ["a", "b", "c"]
-    assert listing.revision == "4"
+    assert listing.revision == "5"
     assert listing.remaining is None
 
 

@@ -26,7 +26,7 @@ def call(server, kind, name="", subresource="", **options):
 
 async def test_what_the_server_gives_a_new_object(client):
     made = await client.create(CONFIG_MAPS, config_map(uid="mine", deletionTimestamp="2026-01-01T00:00:00Z"))
-    assert (made.metadata.uid, made.metadata.resourceVersion, made.kind) == ("uid-2", "2", "ConfigMap")
+    assert (made.metadata.uid, made.metadata.resourceVersion, made.kind) == ("uid-3", "3", "ConfigMap")
     assert (made.metadata.creationTimestamp, made.metadata.deleting) == ("2026-01-01T00:00:00Z", False)
 
 
@@ -70,7 +70,7 @@ async def test_unknown_fields_warn_or_are_ignored(server):
 async def test_a_dry_run_stores_nothing(client, server):
     made = await client.create(CONFIG_MAPS, config_map(), WriteOptions(dry_run=True))
     assert made.metadata.uid
-    assert server.api.store.revision == 1
+    assert server.api.store.revision == 2
     await client.create(CONFIG_MAPS, config_map())
     with pytest.raises(StatusError, match="already exists"):
         await client.create(CONFIG_MAPS, config_map(), WriteOptions(dry_run=True))
@@ -115,9 +115,9 @@ async def test_an_update_names_the_revision_it_was_made_from(client, server):
 async def test_an_update_that_changes_nothing_is_not_written(client, server):
     made = await client.create(CONFIG_MAPS.plain, config_map())
     answer = await rest.update(server.api, call(server, "configmaps", "a"), made)
-    assert b'"resourceVersion":"2"' in answer.value
+    assert b'"resourceVersion":"3"' in answer.value
     await client.patch(CONFIG_MAPS, A, {"data": {"k": "v"}}, PatchType.MERGE)
-    assert server.api.store.revision == 2
+    assert server.api.store.revision == 3
 
 
 async def test_updates_create_nothing(server):

@@ -293,6 +293,7 @@ async def _primaries(cluster: Cluster, controller: Controller[Any]) -> Sequence[
 
 _VOLATILE = ("uid", "resourceVersion", "managedFields", "generation", "nodeName", "podIP", "podIPs", "ip", "addresses")
 _SILENT = ("events", "leases.coordination.k8s.io")
+_CREDENTIALS = re.compile(r"(?<=kube-api-access-)[a-z0-9]{5}")
 _UID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _GENERATED = re.compile(r"(?<=-)[a-z0-9]{5,10}$")
 
@@ -308,7 +309,7 @@ async def _state(cluster: Cluster) -> Sequence[str]:
             if any(o.get("controller") for o in steady["metadata"].get("ownerReferences", ())):
                 steady["metadata"]["name"] = _GENERATED.sub("*", steady["metadata"]["name"])
             text = _UID.sub("*", msgspec.json.encode(steady, order="sorted").decode())
-            found.append(f"{kind.qualified} {text}")
+            found.append(f"{kind.qualified} {_CREDENTIALS.sub('*', text)}")
     return sorted(found)
 
 
