@@ -162,7 +162,7 @@ class Agent:
         facts = self._found.pop(uid, {})
         for found in sorted(facts.values(), key=lambda f: f.ref.attempt):
             worker.machine.recover(found.ref.container, found.ref.attempt, found.started, _as_exit(found.exited))
-        for status in (*pod.status.initContainerStatuses, *pod.status.containerStatuses):
+        for status in pod.status.all_containers:
             if not any(ref.container == status.name for ref in facts):
                 _recover_lost(worker, status, self._clock.now())
         if facts and not worker.machine.finished:

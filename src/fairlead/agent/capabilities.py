@@ -113,6 +113,7 @@ def trial(box: Sandbox, state: str) -> str:
             "mounts": [{"source": "/etc/passwd", "target": "/etc/hosts", "read_only": True, "kind": "bind"}],
             "mountns": True, "pidns": box.pid, "userns": box.user, "cgroups": [], "kill": "", "oom": "",
             "rlimits": {}, "uid": None, "gid": None, "groups": None, "inherited": [], "terminal": False,
+            "beside": "",
         }  # fmt: skip
         try:
             done = subprocess.run(

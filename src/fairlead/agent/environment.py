@@ -61,7 +61,7 @@ def references(pod: Pod) -> tuple[set[str], set[str]]:
     """The names of the ConfigMaps and Secrets that the containers' environments refer to."""
     maps: set[str] = set()
     secrets: set[str] = set()
-    for container in (*pod.spec.initContainers, *pod.spec.containers):
+    for container in (*pod.spec.initContainers, *pod.spec.containers, *pod.spec.ephemeralContainers):
         for source in container.envFrom:
             maps.update([source.configMapRef.name] if source.configMapRef else ())
             secrets.update([source.secretRef.name] if source.secretRef else ())

@@ -44,6 +44,12 @@ class Choice(msgspec.Struct, frozen=True):
 
 DEFAULT = Rule("*")
 
+_BASES: Mapping[str, tuple[str, ...]] = {
+    "busybox": ("sh",), "alpine": ("sh",), "debian": ("bash",), "ubuntu": ("bash",), "fedora": ("bash",),
+    "python": ("python3",),
+}  # fmt: skip
+"""Public images that have no entry point, so that arguments alone are a command, and what they run without any."""
+
 
 class Table:
     """The node's images."""
@@ -58,6 +64,14 @@ class Table:
         """What stands in for an image."""
         rule = next(r for r in self._rules if fnmatch.fnmatchcase(image, r.pattern))
         return Choice(rule, _describe(image, rule))
+
+
+def command(choice: Choice, image: str, args: Sequence[str]) -> tuple[str, ...]:
+    """What a container runs that names no command but, perhaps, arguments. Empty: nobody knows."""
+    if choice.rule.command:
+        return (*choice.rule.command, *args)
+    name = image.rpartition("/")[2].partition("@")[0].partition(":")[0]
+    return (tuple(args) or _BASES[name]) if name in _BASES else ()
 
 
 def _describe(image: str, rule: Rule) -> str:

@@ -8,7 +8,8 @@ Invariants, held by property tests:
 - at most one attempt of a container is under way, and attempts count up from 0;
 - after the Pod finished, nothing starts;
 - a deletion ends in `Finalize` once everything that runs has ended, and everything that runs is signalled;
-- an init container starts only after the one before it succeeded (a sidecar: started).
+- an init container starts only after the one before it succeeded (a sidecar: started);
+- an ephemeral container starts once, and the Pod neither waits for it nor stands or falls with it.
 
 `Prepare`, `Start`, `RunHook`, `MakeProbe` and `Teardown` are asked for once; the shell answers each with an event.
 """
@@ -55,6 +56,7 @@ class PodMachine:
         self.pod = pod
         self.inits = [ContainerState(c, timing, init=True) for c in pod.spec.initContainers]
         self.mains = [ContainerState(c, timing, init=False) for c in pod.spec.containers]
+        self.ephemerals: list[ContainerState] = []
         self.retries = Backoff(timing.retry, timing.retry_cap, timing.backoff_reset)
         self.prepared: Prepared | None = None
         self.phase = pod.status.phase or "Pending"
@@ -70,10 +72,12 @@ class PodMachine:
         self._preparing = self._tearing = self._torn = self._finalized = False
         self._retry_at = 0.0
         self._actions: list[Action] = []
+        self._timing = timing
+        self._meet()
 
     @property
     def containers(self) -> Sequence[ContainerState]:
-        return (*self.inits, *self.mains)
+        return (*self.inits, *self.mains, *self.ephemerals)
 
     @property
     def finished(self) -> bool:
@@ -95,7 +99,7 @@ class PodMachine:
         """Before the first step: a fact that the runtime still knows. Attempts are told in order."""
         c = self.find(name)
         if c is not None:
-            told = (*self.pod.status.initContainerStatuses, *self.pod.status.containerStatuses)
+            told = self.pod.status.all_containers
             c.recover(attempt, started, exit_, next((s for s in told if s.name == name), None))
 
     def step(self, event: Event, now: float) -> list[Action]:
@@ -103,9 +107,15 @@ class PodMachine:
         self._actions = []
         if self.start_time is None:
             self.start_time = now
+        self._meet()
         self._take(event, now)
         self._advance(now)
         return self._actions
+
+    def _meet(self) -> None:
+        """Ephemeral containers come while the Pod runs, and never go."""
+        new = self.pod.spec.ephemeralContainers[len(self.ephemerals) :]
+        self.ephemerals += [ContainerState(c, self._timing, init=False) for c in new]
 
     def status(self, now: float) -> dict[str, Any]:
         """The Pod's status as it should be, with the transition times of what did not change kept."""
@@ -257,6 +267,9 @@ class PodMachine:
         self._actions.append(Prepare())
 
     def _advance_containers(self, now: float) -> None:
+        for c in self.ephemerals:
+            if c.phase == "waiting":
+                self._launch(c, now)
         for c in self.inits:
             if not (self._keep_up(c, now) if c.sidecar else self._work_off(c, now)):
                 return

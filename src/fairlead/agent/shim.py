@@ -11,11 +11,10 @@ container's memory group, so that the kernel does not choose it when memory runs
 init is the end of everything in the container. Without one, the shim is the subreaper of all orphans and ends them by
 cgroup.kill and by walking its children. Init dies with the shim (PR_SET_PDEATHSIG).
 
-Mounts, in order: the root (an image's directory, or the host's own root), a new /proc, then each mount with shorter
-targets first. A missing mount point is never made on the host: directly under / the root is replaced by a tmpfs that
-has every entry of the real root bound into it; deeper down, the nearest directory that exists gets an overlay whose
-upper layer is a tmpfs (or, where the kernel allows no overlay, again a tmpfs with all entries bound). Under a mount of
-the container itself it is simply made. An image's directory is the lower layer of an overlay; it is never written to.
+Mounts, in order: the root (an image's directory, never written to, or the host's own), a new /proc, then each mount,
+shorter targets first. A missing mount point is never made on the host: directly under / the root is replaced by a tmpfs
+with every entry of the real root bound into it; deeper down, the nearest directory that exists gets an overlay (where
+the kernel allows none, again a tmpfs with all entries bound). Under a mount of the container itself it is simply made.
 """
 
 from __future__ import annotations
@@ -351,9 +350,8 @@ def limit_and_drop(spec: Order) -> None:
 
 
 def explain(error: BaseException) -> str:
-    if isinstance(error, OSError):
-        return f"{error.filename or 'start'}: {error.strerror}"
-    return f"{error}" if isinstance(error, Refused) else f"{type(error).__name__}: {error}"
+    where = f"{error.filename or 'start'}: " if isinstance(error, OSError) else f"{type(error).__name__}: "
+    return str(error) if isinstance(error, Refused) else where + str(getattr(error, "strerror", error))
 
 
 def command_process(spec: Order, kept: Kept) -> NoReturn:
@@ -436,7 +434,9 @@ def launch(spec: Order) -> tuple[int, int, int, str]:
     kept = Kept(spec)
     if spec["userns"]:
         new_user_namespace()
-    if spec["pidns"]:
+    if spec["beside"]:
+        call("setns", os.open(spec["beside"], os.O_RDONLY), CLONE_NEWPID)
+    elif spec["pidns"]:
         call("unshare", CLONE_NEWPID)
     child = os.fork()
     if child == 0:

@@ -32,6 +32,10 @@ def compose(machine: PodMachine, now: float) -> dict[str, Any]:
     }
     if machine.inits:
         result["initContainerStatuses"] = [_container(machine, c) for c in machine.inits]
+    if machine.ephemerals:  # Never ready: nothing asks for them.
+        result["ephemeralContainerStatuses"] = [
+            {**_container(machine, c), "ready": False, "started": False} for c in machine.ephemerals
+        ]
     if machine.start_time is not None:
         result["startTime"] = timestamp.seconds(machine.start_time)
     if machine.prepared is not None:
@@ -59,7 +63,7 @@ def _phase(machine: PodMachine) -> str:
 
 
 def _conditions(machine: PodMachine, phase: str, now: float) -> list[dict[str, Any]]:
-    unready = [c.spec.name for c in machine.containers if not c.ready and (c.sidecar or not c.init)]
+    unready = [c.spec.name for c in (*machine.inits, *machine.mains) if not c.ready and (c.sidecar or not c.init)]
     done = phase == "Succeeded"
     why = ("PodCompleted", "") if done else ("PodFailed", "") if phase == "Failed" else _unready(unready)
     all_ready = not unready and not machine.finished

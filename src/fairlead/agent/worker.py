@@ -116,6 +116,8 @@ class PodWorker:
         """The object is another now. Conditions that are ours are set right if somebody else has set them (the node
         controller does, for a node that it has not heard of); conditions that others set may make the Pod ready."""
         self.pod = self.machine.pod = pod
+        if len(pod.spec.ephemeralContainers) > len(self.machine.ephemerals):
+            self.handle(lifecycle.Admitted())
         if self._published is None or not self.node.reporter.caught_up(pod):
             return
         ours = self.machine.transitions
@@ -265,7 +267,7 @@ class PodWorker:
         values = environment.variables(self.pod, container, self.facts, sources, self._base(choice, container))
         command = environment.command(container, values)
         if not container.command:
-            command = (*choice.rule.command, *command) if choice.rule.command else ()
+            command = images.command(choice, container.image, command)
         if not command:
             raise StartError("CreateContainerError", f'container "{container.name}" has no command, and image '
                              f'"{container.image}" brings none to this node: set `command`, or a command for it in '
@@ -278,8 +280,18 @@ class PodWorker:
             ref, command, values, container.workingDir, "" if self.pod.spec.hostNetwork else hosts.hostname(self.pod),
             network, mounts, limits_of(container), user_of(self.pod, container),
             choice.rule.path if choice.rule.use == "root" else "",
-            stdin=container.stdin, stdin_once=container.stdinOnce, tty=container.tty,
+            stdin=container.stdin, stdin_once=container.stdinOnce, tty=container.tty, beside=self._beside(container),
         )  # fmt: skip
+
+    def _beside(self, container: Container) -> Ref | None:
+        """The attempt whose processes an ephemeral container asks to share."""
+        target = self.machine.find(container.targetContainerName)
+        if target is None:
+            return None
+        if target.phase != "running":
+            raise StartError("CreateContainerError", f"container {target.spec.name} does not run: its processes cannot "
+                             "be shared")  # fmt: skip
+        return Ref(self.uid, target.spec.name, target.attempt)
 
     def _image(self, container: Container, ref: Ref) -> images.Choice:
         choice = self.node.images.choose(container.image)

@@ -261,6 +261,8 @@ class Container(View, frozen=True):
     tty: bool = False
     stdin: bool = False
     stdinOnce: bool = False
+    targetContainerName: str = ""
+    """Ephemeral containers only: whose processes it shares."""
 
 
 class Toleration(View, frozen=True):
@@ -326,6 +328,7 @@ class ReadinessGate(View, frozen=True):
 class PodSpec(View, frozen=True):
     containers: list[Container] = []
     initContainers: list[Container] = []
+    ephemeralContainers: list[Container] = []
     volumes: list[Volume] = []
     restartPolicy: str = "Always"
     nodeName: str = ""
@@ -405,11 +408,16 @@ class PodStatus(View, frozen=True):
     conditions: list[Condition] = []
     containerStatuses: list[ContainerStatus] = []
     initContainerStatuses: list[ContainerStatus] = []
+    ephemeralContainerStatuses: list[ContainerStatus] = []
     hostIP: str = ""
     podIP: str = ""
     podIPs: list[PodIP] = []
     startTime: str | None = None
     nominatedNodeName: str = ""
+
+    @property
+    def all_containers(self) -> tuple[ContainerStatus, ...]:
+        return (*self.initContainerStatuses, *self.containerStatuses, *self.ephemeralContainerStatuses)
 
 
 class Pod(Object, frozen=True):

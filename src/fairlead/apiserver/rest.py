@@ -8,18 +8,8 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
-from fairlead.apiserver import (
-    accounts,
-    binding,
-    deletes,
-    deletion,
-    eviction,
-    patches,
-    reads,
-    subresources,
-    watch,
-    writes,
-)
+from fairlead.apiserver import binding, deletes, deletion, eviction, patches, reads, subresources, watch, writes
+from fairlead.apiserver.kinds import ephemeral
 from fairlead.apiserver.state import Answer, Api, Call, Plain
 from fairlead.base import errors
 
@@ -28,7 +18,7 @@ def get(api: Api, call: Call) -> bytes:
     """One object, or its scale."""
     if call.subresource == "scale":
         return subresources.get_scale(api, call)
-    _require(call, call.subresource in ("", "status"))
+    _require(call, _is_whole(call))
     return reads.get(api, call)
 
 
@@ -52,8 +42,6 @@ async def create(api: Api, call: Call, obj: Plain) -> Answer:
             return await binding.create_binding(api, call, obj)
         case "eviction" if call.served.resource.qualified == "pods":
             return await eviction.evict(api, call, obj)
-        case "token" if call.served.resource.qualified == "serviceaccounts":
-            return accounts.request_token(api, call, obj)
     raise errors.path_not_found()
 
 
@@ -64,7 +52,7 @@ async def update(api: Api, call: Call, obj: Plain) -> Answer:
             return await subresources.update_scale(api, call, obj)
         case "finalize" if call.served.resource.qualified == "namespaces":
             return await subresources.finalize(api, call, obj)
-    _require(call, call.subresource in ("", "status"))
+    _require(call, _is_whole(call))
     return await writes.update(api, call, obj)
 
 
@@ -74,7 +62,7 @@ async def patch(api: Api, call: Call, kind: str, body: Any) -> Answer:
         return await subresources.patch_scale(api, call, kind, body)
     if call.subresource == "finalize" and call.served.resource.qualified == "namespaces" and kind == patches.MERGE:
         return await subresources.finalize(api, call, body)
-    _require(call, call.subresource in ("", "status"))
+    _require(call, _is_whole(call))
     return await patches.patch_object(api, call, kind, body)
 
 
@@ -87,6 +75,13 @@ async def delete(api: Api, call: Call, asked: deletion.Options) -> Answer:
 async def delete_collection(api: Api, call: Call, asked: deletion.Options, query: reads.Query) -> list[bytes]:
     """Ask for the deletion of all objects that are selected."""
     return await deletes.delete_collection(api, call, asked, query)
+
+
+def _is_whole(call: Call) -> bool:
+    """Is the whole object shown, though perhaps only a part may be written?"""
+    if call.subresource == ephemeral.SUBRESOURCE:
+        return call.served.resource.qualified == "pods"
+    return call.subresource in ("", "status")
 
 
 def _require(call: Call, serves: bool) -> None:

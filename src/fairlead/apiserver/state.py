@@ -14,7 +14,7 @@ import msgspec
 from fairlead.apiserver import encoding, fields
 from fairlead.apiserver.catalog import Catalog, Served
 from fairlead.apiserver.identity import User
-from fairlead.apiserver.kinds import strategy
+from fairlead.apiserver.kinds import ephemeral, strategy
 from fairlead.base import errors
 from fairlead.base.clock import Clock
 from fairlead.store.mvcc import Delete, Entry, Store, Unavailable, Write
@@ -118,13 +118,13 @@ class Api:
         self._strategies: dict[tuple[str, str, str], strategy.Strategy] = {}
         self._generation = 0
 
-    def strategy(self, served: Served) -> strategy.Strategy:
-        """What is particular to the kind."""
+    def strategy(self, served: Served, subresource: str = "") -> strategy.Strategy:
+        """What is particular to the kind, or to one of its subresources."""
         self._forget()
         found = self._strategies.get(served.resource.gvr)
         if found is None:
             found = self._strategies[served.resource.gvr] = strategy.find(served.resource, served.structure)
-        return found
+        return ephemeral.narrowed(found) if subresource == ephemeral.SUBRESOURCE else found
 
     def facets(self, served: Served, labels: tuple[str, ...]) -> Callable[[bytes], fields.Facet]:
         """A `fields.reader` that remembers: watchers that read the same facets of an event decode it once."""

@@ -113,7 +113,7 @@ def refuse(call: Call, obj: Plain, causes: list[Cause]) -> None:
 
 async def _replace(api: Api, call: Call, entry: Entry, versions: tuple[Plain, Plain], own: ownership.Own) -> Answer:
     new, live = versions
-    ways = api.strategy(call.served)
+    ways = api.strategy(call.served, call.subresource)
     shape.fit(call, new)
     _match(call, new, live)
     shape.conform(call, new)

@@ -76,6 +76,8 @@ class ContainerSpec(msgspec.Struct, frozen=True):
     """The first to attach ends it, too."""
     tty: bool = False
     """Its standard streams are one terminal."""
+    beside: Ref | None = None
+    """A running attempt whose processes it sees and may signal."""
 
 
 class Started(msgspec.Struct, frozen=True):

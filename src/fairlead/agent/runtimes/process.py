@@ -162,14 +162,16 @@ class ProcessRuntime:
     # --- starting
 
     async def start(self, spec: ContainerSpec) -> Started:
-        directory = self._directory(spec.ref)
+        self._check(spec)
+        directory, group = self._directory(spec.ref), limits.Group()
         try:
             os.makedirs(directory)
             os.mkdir(directory + "/work")
             os.mkdir(directory + "/view")
-            console = await self._console(spec, directory)
             group = self._limiter.create("_".join(map(str, spec.ref)), spec.limits)
+            console = await self._console(spec, directory)
         except OSError as e:
+            self._clean(group)
             if not isinstance(e, FileExistsError):
                 shutil.rmtree(directory, ignore_errors=True)
             raise StartError("CreateContainerError", f"container {spec.ref.container}: {e}") from e
@@ -184,6 +186,12 @@ class ProcessRuntime:
             if console is not None:
                 console.close()
         return self._launched(spec, record, pid, answer)
+
+    def _check(self, spec: ContainerSpec) -> None:
+        """Refuse what this node cannot do, before anything is made."""
+        if not self._sandbox.mount and (spec.root or spec.mounts):
+            raise StartError("CreateContainerError", "mounts and root directories need a sandbox; this node has none")
+        self._processes_of(spec.beside)
 
     async def _console(self, spec: ContainerSpec, directory: str) -> inside.Console | None:
         if not spec.stdin and not spec.tty:
@@ -256,15 +264,24 @@ class ProcessRuntime:
         return pid, order_in, answer_out
 
     def _order(self, spec: ContainerSpec, directory: str, record: _Record) -> dict[str, Any]:
-        if not self._sandbox.mount and (spec.root or spec.mounts):
-            raise StartError("CreateContainerError", "mounts and root directories need a sandbox; this node has none")
         return {
             "dir": directory, "command": spec.command, "env": _environment(spec.env, spec.tty), "cwd": record.cwd,
             "log": directory + "/output.log", "scratch": directory + "/view", "root": spec.root,
             "hostname": spec.hostname if self._sandbox.mount else "", "netns": spec.netns, "mounts": spec.mounts,
             "mountns": self._sandbox.mount, "pidns": self._sandbox.pid, "userns": self._sandbox.user,
+            "beside": self._processes_of(spec.beside),
             "kill": record.group.kill, "oom": record.group.oom, **_limits(record), "terminal": spec.tty,
         }  # fmt: skip
+
+    def _processes_of(self, ref: Ref | None) -> str:
+        """The pid namespace to join; empty for one of its own, or where there are none."""
+        run = self._runs.get(ref) if ref is not None else None
+        if ref is None or not self._sandbox.pid:
+            return ""
+        if run is None or self._sandbox.user:
+            why = "does not run" if run is None else "is in a user namespace, which cannot be joined"
+            raise StartError("CreateContainerError", f"the processes of {ref.container} cannot be shared: it {why}")
+        return f"/proc/{run.alive.pid}/ns/pid"
 
     async def execute(
         self, ref: Ref, command: Sequence[str], files: tuple[int, int, int], *, terminal: bool = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from fairlead.apiserver.kinds import podrules, podspec
+from fairlead.apiserver.kinds import ephemeral, podrules, podspec
 from fairlead.apiserver.kinds.ways import Obj, Ways, spec_of
 from fairlead.base.errors import Cause
 from fairlead.machinery import causes, quantity
@@ -136,4 +136,4 @@ def _gates(after: Obj, before: Obj) -> Iterator[Cause]:
             yield causes.forbidden("spec.schedulingGates", detail)
 
 
-WAYS = {("", "pods"): Ways(default, rules, transitions, create=create)}
+WAYS = {("", "pods"): Ways(default, rules, transitions, create=create, creation=ephemeral.refused)}

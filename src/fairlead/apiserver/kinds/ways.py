@@ -25,7 +25,7 @@ class Strategy(msgspec.Struct, frozen=True):
     default: Fill
     validate: Callable[[Obj], list[Cause]]
     validate_update: Callable[[Obj, Obj], list[Cause]]
-    """Includes `validate` of the new object."""
+    """Includes the rules of `validate` for the new object, but for those of creation."""
     validate_status: Callable[[Obj, Obj], list[Cause]]
     prepare_create: Fill
     """Drops what a client may not set (status where it is a subresource), sets generation 1, generated fields."""
@@ -51,6 +51,8 @@ class Ways(msgspec.Struct, frozen=True):
     generation: bool = True
     keeps_status: bool = False
     """A create may set status although it is a subresource (Node)."""
+    creation: Rule | None = None
+    """What holds for new objects only, beside `rules`."""
 
 
 PLAIN = Ways(generation=False)
@@ -61,7 +63,7 @@ def built(resource: Resource[Any], ways: Ways, custom: bool = False) -> Strategy
     """The strategy of a kind. A custom kind's status path keeps all metadata, as upstream's does."""
     return Strategy(
         default=ways.default or _nothing,
-        validate=_listed(ways.rules),
+        validate=_creation_rules(ways),
         validate_update=_update_rules(ways),
         validate_status=_listed_pair(ways.status_rules),
         prepare_create=_creation(resource, ways),
@@ -81,6 +83,11 @@ def _listed(rules: Rule | None) -> Callable[[Obj], list[Cause]]:
 
 def _listed_pair(rules: Transition | None) -> Callable[[Obj, Obj], list[Cause]]:
     return (lambda new, old: list(rules(new, old))) if rules is not None else (lambda new, old: [])
+
+
+def _creation_rules(ways: Ways) -> Callable[[Obj], list[Cause]]:
+    rules, creation = _listed(ways.rules), _listed(ways.creation)
+    return rules if ways.creation is None else lambda obj: rules(obj) + creation(obj)
 
 
 def _update_rules(ways: Ways) -> Callable[[Obj, Obj], list[Cause]]:
