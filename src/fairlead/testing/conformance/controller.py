@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 
 from fairlead import controllers
-from fairlead.api import apps, batch, core, policy, rbac, trainer
+from fairlead.api import apps, batch, core, policy, rbac, storage, trainer
 from fairlead.api import jobset as jobsets
 from fairlead.api.meta import Object, Resource
 from fairlead.client.protocol import DeleteOptions
@@ -238,7 +238,29 @@ async def _budgets(cluster: Cluster) -> None:
     await cluster.run_until_quiet()
 
 
+async def _volumes(cluster: Cluster) -> None:
+    asked = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "2Gi"}}}
+    later = {"volumeBindingMode": "WaitForFirstConsumer"}
+    for name_, more in (("now", {}), ("later", later)):
+        await cluster.create(builders.any_of(storage.STORAGE_CLASSES, name_, provisioner="example.com/none", **more))
+    for name_, class_ in (("plain", ""), ("wide", ""), ("made", "now"), ("waits", "later"), ("vain", "unknown")):
+        await cluster.create(builders.any_of(core.CLAIMS, name_, spec={**asked, "storageClassName": class_}))
+    for name_, size, way in (("small", "1Gi", "Retain"), ("fits", "2Gi", "Retain"), ("large", "9Gi", "Delete")):
+        spec = {"capacity": {"storage": size}, "accessModes": ["ReadWriteOnce"], "hostPath": {"path": "/x"}}
+        await cluster.create(
+            builders.any_of(core.PERSISTENT_VOLUMES, name_, spec={**spec, "persistentVolumeReclaimPolicy": way})
+        )
+    await cluster.run_until_quiet()
+    for claim in ("plain", "wide"):
+        await cluster.delete(core.CLAIMS, claim)
+    await cluster.run_until_quiet()
+    await cluster.delete(core.PERSISTENT_VOLUMES, "fits")
+    await cluster.run_until_quiet()
+
+
 STORIES: dict[Resource[Any], Story] = {
+    core.CLAIMS: _volumes,
+    core.PERSISTENT_VOLUMES: _volumes,
     batch.JOBS: _jobs,
     batch.CRON_JOBS: _cron_jobs,
     jobsets.JOBSETS: _jobsets,
