@@ -8,7 +8,18 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
-from fairlead.apiserver import binding, deletes, deletion, eviction, patches, reads, subresources, watch, writes
+from fairlead.apiserver import (
+    accounts,
+    binding,
+    deletes,
+    deletion,
+    eviction,
+    patches,
+    reads,
+    subresources,
+    watch,
+    writes,
+)
 from fairlead.apiserver.kinds import ephemeral
 from fairlead.apiserver.state import Answer, Api, Call, Plain
 from fairlead.base import errors
@@ -42,6 +53,8 @@ async def create(api: Api, call: Call, obj: Plain) -> Answer:
             return await binding.create_binding(api, call, obj)
         case "eviction" if call.served.resource.qualified == "pods":
             return await eviction.evict(api, call, obj)
+        case "token" if call.served.resource.qualified == "serviceaccounts":
+            return accounts.request_token(api, call, obj)
     raise errors.path_not_found()
 
 
