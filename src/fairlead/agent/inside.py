@@ -20,6 +20,8 @@ from fairlead.agent.runtimes import ContainerSpec, StartError
 _BOOT = "import sys; sys.path.append(sys.argv[1]); from fairlead.agent import {0}; {0}.main()"
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _KILLED = 137
+ENVIRONMENT = {"LC_ALL": "C.UTF-8"} | {k: v for k, v in os.environ.items() if k == "LD_LIBRARY_PATH"}
+"""Of what stands beside containers. The path is there for Pythons that find their own library by it."""
 
 
 class _Answer(msgspec.Struct, frozen=True):
@@ -136,7 +138,7 @@ def spawn(module: str, arguments: Sequence[str], files: tuple[int, int, int] | N
     for fd in inherited:
         os.set_inheritable(fd, True)
     try:
-        return os.posix_spawn(sys.executable, command, {"LC_ALL": "C.UTF-8"}, file_actions=actions)
+        return os.posix_spawn(sys.executable, command, ENVIRONMENT, file_actions=actions)
     finally:
         for fd in inherited:
             os.set_inheritable(fd, False)

@@ -28,6 +28,7 @@ from typing import Any
 import msgspec
 
 from fairlead.agent import inside, limits, pipes, processes
+from fairlead.agent.nursery import Nursery
 from fairlead.agent.runtimes import ContainerSpec, Executed, Exited, Found, OnExit, Ref, Started, StartError, User
 from fairlead.base import clock as clocks
 from fairlead.base import telemetry
@@ -108,7 +109,7 @@ class ProcessRuntime:
         self._on_exit: OnExit = lambda ref, exited: None
         self._watcher: asyncio.Task[None] | None = None
         os.makedirs(self._pods, exist_ok=True)
-        self._shim = _compiled(os.path.abspath(state))
+        self._nursery = Nursery(_compiled(os.path.abspath(state)))
 
     # --- adoption
 
@@ -204,7 +205,8 @@ class ProcessRuntime:
         try:
             alive = msgspec.json.decode(answer, type=_Alive)
         except msgspec.DecodeError:
-            inside.bury(pid)
+            if pid:
+                inside.bury(pid)
             self._clean(group)
             refusal = _refusal(answer)
             if not refusal.executable:
@@ -232,7 +234,7 @@ class ProcessRuntime:
         for fd in inherited:
             os.set_inheritable(fd, True)
         try:
-            pid, order_in, answer_out = self._fork()
+            pid, order_in, answer_out = self._fork(from_scratch=bool(inherited))
         finally:
             for fd in inherited:
                 os.set_inheritable(fd, False)
@@ -247,17 +249,16 @@ class ProcessRuntime:
         finally:
             os.close(answer_out)
 
-    def _fork(self) -> tuple[int, int, int]:
-        """A new shim (vfork and exec, no shell): its pid, its input, its output."""
+    def _fork(self, *, from_scratch: bool) -> tuple[int, int, int]:
+        """A new shim: its pid if it is our own child, its input, its output."""
         order_out, order_in = os.pipe()
         answer_out, answer_in = os.pipe()
-        files = [
-            (os.POSIX_SPAWN_DUP2, order_out, 0), (os.POSIX_SPAWN_DUP2, answer_in, 1),
-            (os.POSIX_SPAWN_OPEN, 2, "/dev/null", os.O_WRONLY, 0),
-        ]  # fmt: skip
-        command = [sys.executable, "-I", "-S", "-E", self._shim]
+        pid = 0
         try:
-            pid = os.posix_spawn(sys.executable, command, {"LC_ALL": "C.UTF-8"}, file_actions=files)
+            if from_scratch:
+                pid = self._nursery.spawn(order_out, answer_in)
+            else:
+                self._nursery.fork(order_out, answer_in)
         finally:
             os.close(order_out)
             os.close(answer_in)
@@ -385,6 +386,7 @@ class ProcessRuntime:
     def close(self) -> None:
         if self._watcher is not None:
             self._watcher.cancel()
+        self._nursery.close()
         loop = asyncio.get_running_loop()
         for run in self._runs.values():
             loop.remove_reader(run.fd)
