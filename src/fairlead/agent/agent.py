@@ -17,6 +17,7 @@ from fairlead.agent import devices, forward, lifecycle, logs, network, sessions
 from fairlead.agent.containers import ContainerState
 from fairlead.agent.lifecycle import Exit
 from fairlead.agent.node import NodeParts
+from fairlead.agent.provisioner import Provisioner
 from fairlead.agent.registration import Registration
 from fairlead.agent.runtimes import Exited, Found, Ref, Runtime
 from fairlead.agent.runtimes.process import ProcessRuntime
@@ -96,6 +97,7 @@ class Agent:
             asyncio.create_task(work)
             for work in (
                 self._registration.keep(),
+                Provisioner(client, self._node.settings.node, self._node.settings.state, clock).run(),
                 run(client, self._services, clock, services),
                 run(client, self._pods, clock, pods),
                 run(client, self._own, clock, informer.Handlers[Node](lambda old, new: self._registration.notice(new))),

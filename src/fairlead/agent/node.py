@@ -7,14 +7,23 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
-from fairlead.agent import environment, hosts, images
+from fairlead.agent import environment, hosts, images, volumes
 from fairlead.agent.capabilities import Capabilities
 from fairlead.agent.devices import Devices
 from fairlead.agent.prober import Prober
 from fairlead.agent.reporter import Reporter
 from fairlead.agent.runtimes import Runtime
 from fairlead.agent.settings import Settings
-from fairlead.api.core import CONFIG_MAPS, SECRETS, SERVICE_ACCOUNTS, Pod, Service, TokenProjection
+from fairlead.api.core import (
+    CLAIMS,
+    CONFIG_MAPS,
+    PERSISTENT_VOLUMES,
+    SECRETS,
+    SERVICE_ACCOUNTS,
+    Pod,
+    Service,
+    TokenProjection,
+)
 from fairlead.api.meta import Key, Resource
 from fairlead.base.clock import Clock
 from fairlead.base.errors import StatusError
@@ -144,6 +153,12 @@ class NodeParts:
             await self._all(SECRETS, space, secrets),
             self.services.in_namespace(space) if pod.spec.enableServiceLinks else (),
         )
+
+    async def backed(self, pod: Pod) -> Pod:
+        """The Pod with its volumes on claims as what they are on. Raises Missing or Refused."""
+        found = await self._all(CLAIMS, pod.metadata.namespace, volumes.claims(pod))
+        backing = await self._all(PERSISTENT_VOLUMES, "", {c.spec.volumeName for c in found.values() if c.bound})
+        return volumes.backed(pod, found, backing)
 
     async def _all(self, resource: Resource[T], namespace: str, names: Iterable[str]) -> dict[str, T]:
         found = {}

@@ -5,7 +5,8 @@ set of files in place at once, by the scheme that Kubernetes uses and programs r
 dated directory, the visible names are links through it). A container gets its volumes at their true paths by bind
 mounts, which the runtime makes; where it cannot, the agent tells the container in variables where they lie.
 
-Volumes on PersistentVolumeClaims are not served yet: their Pods wait with a reason.
+A volume on a claim is what the claim's PersistentVolume says (`backed`): a path of this node, whose content is nobody's
+here to remove.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from fairlead.api.core import (
     DownwardFile,
     HostPathSource,
     KeyToPath,
+    PersistentVolume,
+    PersistentVolumeClaim,
     Pod,
     Projection,
     TokenProjection,
@@ -148,6 +151,42 @@ def _downward(file: DownwardFile, mode: int, pod: Pod, facts: Facts) -> File:
     return File(b"", mode)
 
 
+# --- claims (pure) -------------------------------------------------------------------------------------------------
+
+
+def claims(pod: Pod) -> set[str]:
+    """The names of the claims that the Pod's volumes are on."""
+    return {v.persistentVolumeClaim.claimName for v in pod.spec.volumes if v.persistentVolumeClaim is not None}
+
+
+def backed(pod: Pod, found: Mapping[str, PersistentVolumeClaim], backing: Mapping[str, PersistentVolume]) -> Pod:
+    """The Pod with each volume on a claim as the path that it is. Raises Missing or Refused."""
+    volumes = [_backed(v, found, backing) if v.persistentVolumeClaim is not None else v for v in pod.spec.volumes]
+    return msgspec.structs.replace(pod, spec=msgspec.structs.replace(pod.spec, volumes=volumes))
+
+
+def _backed(
+    volume: Volume, found: Mapping[str, PersistentVolumeClaim], backing: Mapping[str, PersistentVolume]
+) -> Volume:
+    assert volume.persistentVolumeClaim is not None
+    name = volume.persistentVolumeClaim.claimName
+    claim = found.get(name)
+    if claim is None:
+        raise Missing(f'persistentvolumeclaim "{name}" not found')
+    if not claim.bound:
+        raise Refused("ContainerCreating", f'volume "{volume.name}": claim "{name}" is not bound to a volume yet')
+    has = backing.get(claim.spec.volumeName)
+    if has is None:
+        raise Missing(f'persistentvolume "{claim.spec.volumeName}" not found')
+    source = has.spec.hostPath
+    if has.spec.local is not None:
+        source = HostPathSource(has.spec.local.path, "Directory")
+    if source is None or has.spec.volumeMode == "Block":
+        raise Refused("ContainerCreating", f'volume "{volume.name}": persistentvolume "{has.metadata.name}" is of a '
+                      "kind that this node cannot mount; it can mount local and hostPath")  # fmt: skip
+    return msgspec.structs.replace(volume, hostPath=source)
+
+
 # --- files on disk -------------------------------------------------------------------------------------------------
 
 
@@ -238,17 +277,14 @@ def make(pods: str, pod: Pod, facts: Facts, sources: Sources, tokens: Tokens) ->
     """Make or refresh all volumes of a Pod. Raises Missing or Refused."""
     for volume in pod.spec.volumes:
         path = directory(pods, pod.metadata.uid, volume)
-        if volume.persistentVolumeClaim is not None:
-            name = volume.persistentVolumeClaim.claimName
-            raise Refused("ContainerCreating", f'volume "{volume.name}": claim "{name}" cannot be mounted: this node '
-                          "has no persistent volumes yet; use hostPath or emptyDir")  # fmt: skip
         if volume.hostPath is not None:
             check_host_path(volume.name, volume.hostPath)
         elif projections(volume):
             AtomicDirectory(path).put(payload(volume, pod, facts, sources, tokens))
         elif volume.emptyDir is None and volume.projected is None:
             raise Refused("ContainerCreating", f'volume "{volume.name}" is of a kind that this node cannot mount; use '
-                          "emptyDir, hostPath, configMap, secret, downwardAPI or projected")  # fmt: skip
+                          "emptyDir, hostPath, persistentVolumeClaim, configMap, secret, downwardAPI or "
+                          "projected")  # fmt: skip
         elif not os.path.isdir(path):
             os.makedirs(path)
             os.chmod(path, 0o777)  # noqa: S103 - as the kubelet does: containers of any user write to an emptyDir
@@ -297,7 +333,8 @@ def mounts(pods: str, pod: Pod, container: Container, values: Mapping[str, str])
 
 
 def _fixed(volume: Volume) -> bool:
-    return bool(projections(volume))
+    claim = volume.persistentVolumeClaim
+    return bool(projections(volume)) or (claim is not None and claim.readOnly)
 
 
 def _below(source: str, mount: VolumeMount, volume: Volume, values: Mapping[str, str]) -> str:

@@ -11,12 +11,14 @@ import signal
 from collections.abc import Coroutine, Mapping
 from typing import Any, assert_never
 
+import msgspec
+
 from fairlead.agent import devices, environment, hosts, images, lifecycle, prober, volumes
 from fairlead.agent.lifecycle import Exit
 from fairlead.agent.node import NodeParts
 from fairlead.agent.podmachine import PodMachine
 from fairlead.agent.runtimes import ContainerSpec, Exited, Limits, Mount, Ref, StartError, User
-from fairlead.api.core import PODS, Act, Container, Pod, Probe
+from fairlead.api.core import PODS, Act, Container, Pod, Probe, Volume
 from fairlead.base import telemetry
 from fairlead.base.errors import StatusError
 from fairlead.client.protocol import DeleteOptions
@@ -43,6 +45,7 @@ class PodWorker:
         self.ip = ""
         self.over = asyncio.Event()
         """Set once nothing of the Pod runs and everything it had is released."""
+        self._volumes: list[Volume] | None = None
         self._published: dict[str, Any] | None = None
         self._quiet = self.machine.finished
         self._wake: asyncio.Task[None] | None = None
@@ -197,7 +200,13 @@ class PodWorker:
         maps, secrets, tokens = volumes.references(self.pod)
         sources = await self.node.sources(self.pod, maps, secrets)
         granted = await self.node.tokens(self.pod, tokens)
-        volumes.make(self.node.pods, self.pod, self.facts, sources, granted)
+        volumes.make(self.node.pods, await self._backed(), self.facts, sources, granted)
+
+    async def _backed(self) -> Pod:
+        """The Pod with its volumes as what they are on; what a claim is bound to is for life."""
+        if self._volumes is None:
+            self._volumes = (await self.node.backed(self.pod)).spec.volumes
+        return msgspec.structs.replace(self.pod, spec=msgspec.structs.replace(self.pod.spec, volumes=self._volumes))
 
     def connect(self) -> None:
         """Give the Pod its address, and tell its peers."""
@@ -272,7 +281,7 @@ class PodWorker:
             raise StartError("CreateContainerError", f'container "{container.name}" has no command, and image '
                              f'"{container.image}" brings none to this node: set `command`, or a command for it in '
                              "the node's image table")  # fmt: skip
-        mounts = self._mounts(container, ref, values)
+        mounts = self._mounts(await self._backed(), container, ref, values)
         if not self.node.sandboxed:
             values, mounts = self._without_mounts(values, mounts), ()
         network = "" if self.pod.spec.hostNetwork else self.node.network.attach(self.uid).namespace
@@ -324,8 +333,8 @@ class PodWorker:
         os.close(fd)
         return Mount(container.terminationMessagePath or _MESSAGE_PATH, path)
 
-    def _mounts(self, container: Container, ref: Ref, values: Mapping[str, str]) -> tuple[Mount, ...]:
-        mounts = (*volumes.mounts(self.node.pods, self.pod, container, values), self._message_mount(container, ref))
+    def _mounts(self, pod: Pod, container: Container, ref: Ref, values: Mapping[str, str]) -> tuple[Mount, ...]:
+        mounts = (*volumes.mounts(self.node.pods, pod, container, values), self._message_mount(container, ref))
         if any(m.target == "/etc/hosts" for m in mounts) or self.pod.spec.hostNetwork:
             return mounts
         return (*mounts, Mount("/etc/hosts", self.node.names.file(self.pod)))

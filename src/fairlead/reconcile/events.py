@@ -42,7 +42,7 @@ class Recorder:
     def __init__(self, component: str, host: str = "") -> None:
         self._source = {"component": component} | ({"host": host} if host else {})
         self._series: OrderedDict[tuple[str, str, str, str], _Series] = OrderedDict()
-        self._number = 0
+        self._number = sum(component.encode())  # two components may speak of one object at one moment
 
     def note(self, resource: Resource[Any], about: Object, says: tuple[str, str, str], now: float) -> Note:
         """The Event that `says` (type, reason, message) of `about`, new or counted up."""

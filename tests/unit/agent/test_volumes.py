@@ -9,6 +9,7 @@ from fairlead.agent.environment import Facts, Missing, Sources
 from fairlead.agent.runtimes import Mount
 from fairlead.agent.volumes import AtomicDirectory, File
 from fairlead.api.core import (
+    ClaimSource,
     ConfigMap,
     ConfigMapSource,
     Container,
@@ -18,6 +19,12 @@ from fairlead.api.core import (
     FieldRef,
     HostPathSource,
     KeyToPath,
+    LocalSource,
+    PersistentVolume,
+    PersistentVolumeClaim,
+    PersistentVolumeClaimSpec,
+    PersistentVolumeClaimStatus,
+    PersistentVolumeSpec,
     Pod,
     PodSpec,
     ProjectedSource,
@@ -143,15 +150,55 @@ def test_mounts(tmp_path: Path) -> None:
     assert not list((tmp_path / "u/volumes").iterdir())
 
 
-def test_claims_wait_with_a_reason(tmp_path: Path) -> None:
-    from fairlead.api.core import ClaimSource
-
-    pod = Pod(spec=PodSpec(volumes=[Volume("v", persistentVolumeClaim=ClaimSource("c"))]))
-    with pytest.raises(volumes.Refused, match="no persistent volumes yet"):
-        volumes.make(str(tmp_path), pod, Facts(), SOURCES, {})
-
-
 def test_volumes_of_other_kinds_wait_with_a_reason(tmp_path: Path) -> None:
     pod = Pod(spec=PodSpec(volumes=[Volume("v")]))  # a view leaves out the source that it does not know, such as nfs
     with pytest.raises(volumes.Refused, match='volume "v" is of a kind that this node cannot mount'):
         volumes.make(str(tmp_path), pod, Facts(), SOURCES, {})
+
+
+# --- claims
+
+ON_CLAIM = Pod(
+    metadata=ObjectMeta(name="p", namespace="ns", uid="u"),
+    spec=PodSpec(volumes=[Volume("v", persistentVolumeClaim=ClaimSource("c", readOnly=True))]),
+)
+
+
+def claim(phase: str) -> PersistentVolumeClaim:
+    spec = PersistentVolumeClaimSpec(volumeName="pv")
+    return PersistentVolumeClaim(
+        metadata=ObjectMeta(name="c"), spec=spec, status=PersistentVolumeClaimStatus(phase=phase)
+    )
+
+
+def volume(**spec: object) -> PersistentVolume:
+    return PersistentVolume(metadata=ObjectMeta(name="pv"), spec=PersistentVolumeSpec(**spec))  # type: ignore[arg-type]
+
+
+def test_a_claim_is_the_path_of_its_volume(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    on_node = volume(local=LocalSource(str(tmp_path / "data")))
+    pod = volumes.backed(ON_CLAIM, {"c": claim("Bound")}, {"pv": on_node})
+    volumes.make(str(tmp_path / "pods"), pod, Facts(), Sources(), {})
+    container = Container("c", volumeMounts=[VolumeMount("v", "/data")])
+    found = volumes.mounts(str(tmp_path / "pods"), pod, container, {})
+    assert found == (Mount("/data", str(tmp_path / "data"), True),)
+    volumes.remove(str(tmp_path / "pods"), pod)
+    volumes.remove(str(tmp_path / "pods"), ON_CLAIM)
+    assert (tmp_path / "data").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("claims", "backing", "message"),
+    [
+        ({}, {}, 'persistentvolumeclaim "c" not found'),
+        ({"c": claim("Pending")}, {}, 'claim "c" is not bound to a volume yet'),
+        ({"c": claim("Bound")}, {}, 'persistentvolume "pv" not found'),
+        ({"c": claim("Bound")}, {"pv": volume()}, "of a kind that this node cannot mount"),
+    ],
+)
+def test_a_claim_that_cannot_be_mounted(
+    claims: dict[str, PersistentVolumeClaim], backing: dict[str, PersistentVolume], message: str
+) -> None:
+    with pytest.raises((Missing, volumes.Refused), match=message):
+        volumes.backed(ON_CLAIM, claims, backing)
