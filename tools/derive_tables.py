@@ -24,6 +24,7 @@ ROOT = Path(__file__).parents[1]
 FACTS = ROOT.parent / "shared" / "data" / "kubernetes-1.36"
 DATA = ROOT / "src" / "fairlead" / "data"
 META = "io.k8s.apimachinery.pkg.apis.meta.v1."
+QUANTITY = "#/definitions/io.k8s.apimachinery.pkg.api.resource.Quantity"
 FURTHER = (
     # What requests and answers carry beside the served kinds, and what bundled custom kinds are made of.
     *(META + n for n in ("DeleteOptions", "Status", "WatchEvent", "Condition", "LabelSelector", "ListMeta")),
@@ -40,13 +41,15 @@ FURTHER = (
         "SelfSubjectAccessReview", "SelfSubjectRulesReview", "SubjectAccessReview", "LocalSubjectAccessReview",
     )),
 )  # fmt: skip
+METRICS = "io.k8s.metrics.pkg.apis.metrics.v1beta1."
+"""The kinds of metrics.k8s.io, which an API server of its own serves elsewhere: the facts do not have them."""
 FURTHER_GO = ("k8s.io/apimachinery/pkg/runtime.Unknown",)
 WORD = re.compile(r"([A-Za-z0-9_]+\.)?[A-Za-z0-9_]+")
 
 
 def main() -> None:
     facts = Path(sys.argv[1]) if len(sys.argv) > 1 else FACTS
-    definitions = read(facts / "openapi-facts.json.xz")["definitions"]
+    definitions = read(facts / "openapi-facts.json.xz")["definitions"] | metrics()
     roots = [name for r in builtin.RESOURCES for name in (r.schema, r.schema + "List")]
     schemas = reached([*roots, *FURTHER], definitions, references)
     write("schemas", {name: definitions[name] for name in schemas})
@@ -55,6 +58,36 @@ def main() -> None:
     go_roots = [g for g in map(go_name, [*roots, *FURTHER]) if g in messages]
     go_types = reached([*go_roots, *FURTHER_GO], messages, go_references)
     write("protobuf", {name: messages[name] for name in go_types})
+
+
+def metrics() -> dict[str, Any]:
+    """The definitions of metrics.k8s.io/v1beta1."""
+    usage = {"type": "object", "additionalProperties": {"$ref": QUANTITY}}
+    timed = {"timestamp": {"$ref": f"#/definitions/{META}Time"}, "window": {"type": "string"}}
+    containers = {"type": "array", "items": {"$ref": f"#/definitions/{METRICS}ContainerMetrics"}}
+    container = {"type": "object", "properties": {"name": {"type": "string"}, "usage": usage}}
+    return {
+        METRICS + "ContainerMetrics": container,
+        **kind("NodeMetrics", {**timed, "usage": usage}),
+        **kind("PodMetrics", {**timed, "containers": containers}),
+    }
+
+
+def kind(name: str, fields: dict[str, Any]) -> dict[str, Any]:
+    """The definitions of a kind and of its list."""
+    text = {"type": "string"}
+    head = {"apiVersion": text, "kind": text}
+    items = {"type": "array", "items": {"$ref": f"#/definitions/{METRICS}{name}"}}
+
+    def of(name: str, meta: str, more: dict[str, Any]) -> dict[str, Any]:
+        properties = {**head, "metadata": {"$ref": f"#/definitions/{META}{meta}"}, **more}
+        gvk = {"group": "metrics.k8s.io", "version": "v1beta1", "kind": name}
+        return {"type": "object", "properties": properties, "x-kubernetes-group-version-kind": [gvk]}
+
+    return {
+        METRICS + name: of(name, "ObjectMeta", fields),
+        f"{METRICS}{name}List": of(f"{name}List", "ListMeta", {"items": items}),
+    }
 
 
 def reached(roots: list[str], table: dict[str, Any], edges: Any) -> list[str]:

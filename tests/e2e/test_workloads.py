@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -112,6 +113,28 @@ def test_pause_resume_scale_and_expose(kubectl: Kubectl, namespace: str) -> None
     kubectl("delete", "deployment", "web", *n, "--timeout=30s")
     kubectl("wait", "--for=delete", "pod", "-l", "app=web", *n, "--timeout=30s", check=False)
     assert kubectl("get", "rs,pods", "-o", "name", *n).stdout == ""
+
+
+def test_top_shows_what_is_used(kubectl: Kubectl, namespace: str) -> None:
+    n = ("-n", namespace)
+    busy = (
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: busy}\nspec:\n  terminationGracePeriodSeconds: 1\n  containers:\n"
+    )
+    busy += "  - {name: c, image: busybox, command: [sh, -c, 'while :; do :; done']}\n"
+    apply(kubectl, namespace, busy)
+    kubectl("wait", "--for=condition=Ready", "pod/busy", *n, "--timeout=30s")
+    for _ in range(40):
+        shown = kubectl("top", "pods", *n, "--no-headers", check=False).stdout.split()
+        if shown and int(shown[1].removesuffix("m")) > 100:
+            break
+        time.sleep(1)
+    assert shown[0] == "busy"
+    assert int(shown[1].removesuffix("m")) > 100
+    assert shown[2].endswith("Mi")
+    nodes = kubectl("top", "nodes").stdout
+    assert nodes.splitlines()[0].split()[:2] == ["NAME", "CPU(cores)"]
+    assert len(nodes.splitlines()) == 2
+    assert kubectl("top", "pod", "busy", "--containers", *n).stdout.split()[:2] == ["POD", "NAME"]
 
 
 def test_a_stateful_set_keeps_names_and_rolls_back(kubectl: Kubectl, namespace: str) -> None:

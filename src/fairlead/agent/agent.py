@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 from fairlead.agent import capabilities as abilities
-from fairlead.agent import devices, forward, lifecycle, logs, network, sessions
+from fairlead.agent import devices, forward, lifecycle, logs, network, sessions, usage
 from fairlead.agent.containers import ContainerState
 from fairlead.agent.lifecycle import Exit
 from fairlead.agent.node import NodeParts
@@ -28,7 +28,7 @@ from fairlead.api.meta import Key
 from fairlead.base import clock as clocks
 from fairlead.base import errors, telemetry, timestamp
 from fairlead.client import informer
-from fairlead.client.node import AttachOptions, Duplex, ExecOptions, LogOptions
+from fairlead.client.node import AttachOptions, ContainerUsage, Duplex, ExecOptions, LogOptions, NodeUsage, PodUsage
 from fairlead.client.protocol import Client
 
 log = telemetry.logger("agent")
@@ -306,6 +306,22 @@ class Agent:
         if worker.pod.spec.hostNetwork:
             return await forward.connect(network.Attachment(_LOOPBACK), port)
         return await forward.connect(self._node.network.attach(worker.uid), port)
+
+    async def usage(self) -> NodeUsage:
+        machine = usage.of_machine()
+        pods = tuple(self._used(w) for w in self._workers.values() if w.present)
+        return NodeUsage(self._clock.now(), machine.cpu, machine.memory, pods)
+
+    def _used(self, worker: PodWorker) -> PodUsage:
+        meta, found = worker.pod.metadata, []
+        for container in (*worker.pod.spec.initContainers, *worker.pod.spec.containers):
+            c = worker.machine.find(container.name)
+            if c is None or c.phase != "running":
+                continue
+            used = self._runtime.usage(Ref(worker.uid, container.name, c.attempt))
+            if used is not None:
+                found.append(ContainerUsage(container.name, c.attempt, used.cpu, used.memory))
+        return PodUsage(meta.namespace, meta.name, worker.uid, tuple(found))
 
     def _attempt(self, worker: PodWorker, c: ContainerState, attempts: list[int], options: LogOptions) -> Ref:
         pod = worker.pod.metadata.name

@@ -12,6 +12,7 @@ from fairlead.api import (
     coordination,
     core,
     discovery,
+    metrics,
     networking,
     node,
     policy,
@@ -35,6 +36,7 @@ RESOURCES: tuple[Resource[Any], ...] = (
     *networking.RESOURCES,
     *storage.RESOURCES,
     *node.RESOURCES,
+    *metrics.RESOURCES,
     *resource.RESOURCES,
     *rbac.RESOURCES,
 )

@@ -16,7 +16,21 @@ from typing import Any
 import msgspec
 
 from fairlead.api.apiextensions import CRDS
-from fairlead.apiserver import accounts, app, bootstrap, catalog, crds, discovery, expiry, health, jwt, openapi, special
+from fairlead.api.metrics import NODE_METRICS, POD_METRICS
+from fairlead.apiserver import (
+    accounts,
+    app,
+    bootstrap,
+    catalog,
+    crds,
+    discovery,
+    expiry,
+    health,
+    jwt,
+    metrics,
+    openapi,
+    special,
+)
 from fairlead.apiserver.admission.chain import PLUGINS, Chain
 from fairlead.apiserver.admission.escalation import Escalation
 from fairlead.apiserver.auth import Authenticator
@@ -56,21 +70,24 @@ class Settings(msgspec.Struct, frozen=True):
 class Server:
     """An API server: `app` speaks HTTP, `client()` is in-process; both over the same `api`."""
 
-    def __init__(self, api: Api, app_: app.App, definitions: crds.Definitions, sessions: PodStreams) -> None:
+    def __init__(
+        self, api: Api, app_: app.App, definitions: crds.Definitions, sessions: PodStreams, collector: metrics.Collector
+    ) -> None:
         self.api, self.app, self.definitions, self._sessions = api, app_, definitions, sessions
-        self._expiry: asyncio.Task[None] | None = None
+        self._collector = collector
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
-        """Serve the stored definitions, create what every server has, and begin to sweep old Events."""
+        """Serve the stored definitions, create what every server has, begin to sweep old Events and to read nodes."""
         self.definitions.start()
         await bootstrap.fill(self.api)
-        self._expiry = asyncio.create_task(expiry.run(self.api))
+        self._tasks = [asyncio.create_task(work) for work in (expiry.run(self.api), self._collector.run())]
 
     async def close(self) -> None:
         """End watches, sessions with Pods and clean-ups. The store stays open."""
-        if self._expiry is not None:
-            self._expiry.cancel()
-            await asyncio.wait([self._expiry])
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._sessions.close()
         await self.app.close()
         await self.definitions.close()
@@ -94,6 +111,8 @@ def assemble(store: Store, settings: Settings) -> Server:
     authenticator = Authenticator(settings.tokens, api.tokens)
     nodes: Nodes = settings.nodes
     sessions = PodStreams(api, nodes, authorizer)
+    collector = metrics.Collector(api, nodes)
+    api.sources |= {NODE_METRICS.gvr: collector.nodes, POD_METRICS.gvr: collector.pods}
     served = app.App(
         api, authenticator, authorizer,
         documents=(discovery.Discovery(kinds, settings.address), openapi.OpenAPI(kinds)),
@@ -106,4 +125,4 @@ def assemble(store: Store, settings: Settings) -> Server:
         ),
     )  # fmt: skip
     roles.start()
-    return Server(api, served, definitions, sessions)
+    return Server(api, served, definitions, sessions, collector)

@@ -101,12 +101,18 @@ class Lines:
         self._known[what] = line
 
 
+Source = Callable[[str], Sequence[Entry]]
+"""The objects of a kind in one namespace ("": in all), by key."""
+
+
 class Api:
     """The server's state, one instance a process. It caches what is derived from the catalog by its generation."""
 
     def __init__(self, store: Store, catalog: Catalog, clock: Clock, chance: Chance, admission: Chain) -> None:
         self.store, self.catalog, self.clock, self.chance, self.admission = store, catalog, clock, chance, admission
         self.hooks: dict[tuple[str, str, str], Hook] = {}
+        self.sources: dict[tuple[str, str, str], Source] = {}
+        """Kinds that are made when asked for, and not stored."""
         self.tokens: Tokens | None = None
         """Issues service accounts' tokens, if there is a key to sign them with."""
         self.views: dict[Any, Decode] = {}

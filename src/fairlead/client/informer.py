@@ -7,6 +7,7 @@ that carries the instructions out through a `Client` and hands the changes to ha
 What it keeps: handlers see every object's changes in order, each with the state before; after a gap (410, a broken
 connection whose revision is gone) the next list is compared with the cache, so a missed delete is still told. A kind
 that is not served (404) is no error: it counts as empty, and is asked for again with the same back-off.
+A kind without the verb watch (metrics) is listed again and again.
 A watch that ends is resumed from the last revision at once if it brought anything, else after the back-off.
 """
 
@@ -31,6 +32,8 @@ ObjectT = TypeVar("ObjectT", bound=Object)
 
 PAGE = 1000
 BACKOFF_BASE, BACKOFF_CAP = 0.2, 30.0
+POLL = 15.0
+"""Seconds between two lists of a kind that cannot be watched."""
 
 # --- what happens --------------------------------------------------------------------------------------------------
 
@@ -155,9 +158,11 @@ class Informer(Generic[ObjectT]):
             return (DoList(listing.continues),)
         items, self._pages = self._pages, []
         self._failures, self._fruitful = 0, True
-        self._revision = listing.revision
         self.cache.saw(listing.revision)
         self.served = True
+        if "watch" not in self.resource.verbs:
+            return (*self._replace(items), *self._sync(), DoSleep(POLL))
+        self._revision = listing.revision
         return (*self._replace(items), *self._sync(), DoWatch(listing.revision))
 
     def _replace(self, items: Iterable[ObjectT]) -> list[Instruction]:
@@ -171,7 +176,7 @@ class Informer(Generic[ObjectT]):
                 self.cache.drop(obj.key)
                 told.append(Changed(known, None))
                 known = None
-            if known is None or known.metadata.resourceVersion != obj.metadata.resourceVersion:
+            if known is None or _differ(known, obj):
                 self.cache.put(obj)
                 told.append(Changed(known, obj))
         for key in self.cache.known():
@@ -208,6 +213,13 @@ class Informer(Generic[ObjectT]):
         longest = min(BACKOFF_CAP, BACKOFF_BASE * 2.0 ** min(self._failures, 32))
         self._failures += 1
         return DoSleep(longest * (0.5 + 0.5 * chance))
+
+
+def _differ(known: Object, obj: Object) -> bool:
+    """Whether an object has changed. Those that are not stored (metrics) have no resourceVersion to tell it."""
+    if not obj.metadata.resourceVersion:
+        return known != obj
+    return known.metadata.resourceVersion != obj.metadata.resourceVersion
 
 
 class Handlers(msgspec.Struct, Generic[ObjectT], frozen=True):

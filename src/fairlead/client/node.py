@@ -84,6 +84,34 @@ class Duplex(Protocol):
         """Let go, and end what runs for it."""
 
 
+class ContainerUsage(msgspec.Struct, frozen=True):
+    """CPU seconds since this attempt started, and bytes of memory now."""
+
+    name: str
+    attempt: int
+    cpu: float
+    memory: int
+
+
+class PodUsage(msgspec.Struct, frozen=True):
+    """A Pod's running containers."""
+
+    namespace: str
+    name: str
+    uid: str
+    containers: tuple[ContainerUsage, ...] = ()
+
+
+class NodeUsage(msgspec.Struct, frozen=True):
+    """A reading: what the machine has used of CPU (seconds since some time) and memory, and its Pods. `time` is when,
+    in seconds since the epoch."""
+
+    time: float
+    cpu: float
+    memory: int
+    pods: tuple[PodUsage, ...] = ()
+
+
 class NodeConnection(Protocol):
     """One node's agent. Each method raises StatusError when it cannot be done at all (no such container, …)."""
 
@@ -98,6 +126,9 @@ class NodeConnection(Protocol):
 
     async def port_forward(self, namespace: str, pod: str, port: int) -> Duplex:
         """One connection to a port of a Pod."""
+
+    async def usage(self) -> NodeUsage:
+        """What the node and its Pods use."""
 
 
 class Nodes(Protocol):

@@ -11,6 +11,8 @@ from typing import Literal, NamedTuple, Protocol
 
 import msgspec
 
+from fairlead.agent.usage import Used
+
 
 class Ref(NamedTuple):
     """One run of one container: the Pod's uid, the container's name, and which attempt it is (from 0)."""
@@ -162,6 +164,9 @@ class Runtime(Protocol):
 
     def input(self, ref: Ref) -> str:
         """The pipe that leads to the container's standard input (`console`); empty when there is none."""
+
+    def usage(self, ref: Ref) -> Used | None:
+        """What a running container has used of CPU and uses of memory; None when it is over."""
 
     def log(self, ref: Ref) -> str:
         """The file that has its output."""

@@ -28,6 +28,7 @@ from typing import Any
 import msgspec
 
 from fairlead.agent import inside, limits, pipes, processes
+from fairlead.agent import usage as accounting
 from fairlead.agent.nursery import Nursery
 from fairlead.agent.runtimes import ContainerSpec, Executed, Exited, Found, OnExit, Ref, Started, StartError, User
 from fairlead.base import clock as clocks
@@ -350,6 +351,10 @@ class ProcessRuntime:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(run.alive.init, signals.SIGKILL)  # The shim has not buried it: the pid is still its own.
         processes.kill_if_same(run.alive.pid, run.alive.pid_start)
+
+    def usage(self, ref: Ref) -> accounting.Used | None:
+        run = self._runs.get(ref)
+        return accounting.of_container(run.group.directories, run.alive.pid) if run is not None else None
 
     def _end_group(self, group: limits.Group) -> None:
         if group.kill:
