@@ -20,7 +20,7 @@ from fairlead.api.batch import CronJob, CronJobStatus, Job
 from fairlead.base import timestamp
 from fairlead.machinery import cron
 from fairlead.machinery.cron import Schedule
-from fairlead.reconcile import pods
+from fairlead.reconcile import ownership
 from fairlead.reconcile import status as statuses
 from fairlead.reconcile.reconciler import (
     Change,
@@ -190,7 +190,7 @@ def job_of(found: CronJob, due: float, zone: tzinfo) -> dict[str, Any]:
     metadata["annotations"] = {**(meta.get("annotations") or {}), SCHEDULED: moment}
     if meta.get("labels"):
         metadata["labels"] = dict(meta["labels"])
-    metadata["ownerReferences"] = [pods.owner_reference(batch.CRON_JOBS, found)]
+    metadata["ownerReferences"] = [ownership.reference(batch.CRON_JOBS, found)]
     return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": template.get("spec") or {}}
 
 

@@ -21,8 +21,8 @@ from fairlead.api.apps import Deployment, DeploymentCondition, DeploymentStatus,
 from fairlead.api.meta import Key
 from fairlead.base import timestamp
 from fairlead.machinery import digest, selector
+from fairlead.reconcile import ownership, rollout
 from fairlead.reconcile import pods as claims
-from fairlead.reconcile import rollout
 from fairlead.reconcile import status as statuses
 from fairlead.reconcile.reconciler import (
     Change,
@@ -359,7 +359,7 @@ def replica_set_of(deployment: Deployment, size: int, annotations: Mapping[str, 
         made["minReadySeconds"] = spec.minReadySeconds
     metadata = {
         "name": name_of(deployment), "namespace": deployment.metadata.namespace, "labels": labels,
-        "annotations": dict(annotations), "ownerReferences": [claims.owner_reference(apps.DEPLOYMENTS, deployment)],
+        "annotations": dict(annotations), "ownerReferences": [ownership.reference(apps.DEPLOYMENTS, deployment)],
     }  # fmt: skip
     return {"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": metadata, "spec": made}
 

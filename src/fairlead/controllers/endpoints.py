@@ -21,6 +21,7 @@ import msgspec
 from fairlead.api import core, discovery
 from fairlead.api.core import Pod, Service, ServicePort
 from fairlead.api.discovery import EndpointSlice
+from fairlead.reconcile import ownership
 from fairlead.reconcile.reconciler import Apply, Change, Controller, Delete, Owned, Selected, View
 
 SLICE = 100
@@ -121,10 +122,7 @@ def _slice(service: Service, name: str, family: str, ports: Sequence[Json], endp
     labels = {**meta.labels, SERVICE_NAME: meta.name, MANAGED_BY: MANAGER}
     if service.spec.clusterIP == "None":
         labels[HEADLESS] = ""
-    owner = {
-        "apiVersion": "v1", "kind": "Service", "name": meta.name, "uid": meta.uid,
-        "controller": True, "blockOwnerDeletion": True,
-    }  # fmt: skip
+    owner = ownership.reference(core.SERVICES, service)
     return {
         "apiVersion": "discovery.k8s.io/v1",
         "kind": "EndpointSlice",

@@ -23,6 +23,7 @@ from fairlead.api.batch import Job, JobStatus, UncountedPods
 from fairlead.api.core import Pod
 from fairlead.api.meta import Condition
 from fairlead.base import timestamp
+from fairlead.reconcile import ownership
 from fairlead.reconcile import status as statuses
 from fairlead.reconcile.reconciler import (
     Change,
@@ -344,16 +345,7 @@ def pod_of(job: Job, name: str, index: int | None) -> dict[str, Any]:
         "name": name,
         "namespace": job.metadata.namespace,
         "finalizers": [*(meta.get("finalizers") or ()), FINALIZER],
-        "ownerReferences": [
-            {
-                "apiVersion": "batch/v1",
-                "kind": "Job",
-                "name": job.metadata.name,
-                "uid": job.metadata.uid,
-                "controller": True,
-                "blockOwnerDeletion": True,
-            }
-        ],
+        "ownerReferences": [ownership.reference(batch.JOBS, job)],
     }
     made |= {k: v for k, v in (("labels", labels), ("annotations", annotations)) if v}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": made, "spec": spec}

@@ -23,6 +23,7 @@ from fairlead.api.batch import Job
 from fairlead.api.jobset import FailureRule, JobSet, JobSetStatus, ReplicatedJob, ReplicatedJobStatus
 from fairlead.api.meta import Condition, Key
 from fairlead.base import timestamp
+from fairlead.reconcile import ownership
 from fairlead.reconcile import status as statuses
 from fairlead.reconcile.reconciler import (
     Change,
@@ -215,7 +216,7 @@ class _Pass:
         meta = {
             "name": self.js.subdomain,
             "namespace": self.js.metadata.namespace,
-            "ownerReferences": [_owner(self.js)],
+            "ownerReferences": [ownership.reference(jobset.JOBSETS, self.js)],
         }
         spec = {
             "clusterIP": "None",
@@ -323,7 +324,7 @@ def job_of(js: JobSet, replicated: ReplicatedJob, index: int) -> dict[str, Any]:
     made = _marked(meta, marks) | {
         "name": jobset.job_name(js.metadata.name, replicated.name, index),
         "namespace": js.metadata.namespace,
-        "ownerReferences": [_owner(js)],
+        "ownerReferences": [ownership.reference(jobset.JOBSETS, js)],
     }
     return {"apiVersion": "batch/v1", "kind": "Job", "metadata": made, "spec": spec}
 
@@ -364,17 +365,6 @@ def labels_of(js: JobSet, replicated: ReplicatedJob, index: int) -> dict[str, st
 def _marked(meta: Mapping[str, Any], marks: Mapping[str, str]) -> dict[str, Any]:
     labels = {**(meta.get("labels") or {}), **marks}
     return {**meta, "labels": labels, "annotations": {**(meta.get("annotations") or {}), **marks}}
-
-
-def _owner(js: JobSet) -> dict[str, Any]:
-    return {
-        "apiVersion": jobset.JOBSETS.api_version,
-        "kind": "JobSet",
-        "name": js.metadata.name,
-        "uid": js.metadata.uid,
-        "controller": True,
-        "blockOwnerDeletion": True,
-    }
 
 
 def _patch_suspend(job: Job, suspend: bool) -> Change:

@@ -20,8 +20,8 @@ from fairlead.api.apps import ControllerRevision, StatefulSet, StatefulSetStatus
 from fairlead.api.core import Pod
 from fairlead.api.meta import Key
 from fairlead.machinery import selector
+from fairlead.reconcile import ownership, revisions
 from fairlead.reconcile import pods as claims
-from fairlead.reconcile import revisions
 from fairlead.reconcile import status as statuses
 from fairlead.reconcile.reconciler import (
     Change,
@@ -229,7 +229,7 @@ def claim_of(found: StatefulSet, template: dict[str, Any], pod: str) -> dict[str
     metadata: dict[str, Any] = {"name": f"{meta['name']}-{pod}", "namespace": found.metadata.namespace}
     metadata |= {k: v for k, v in (("labels", labels), ("annotations", meta.get("annotations"))) if v}
     if found.spec.persistentVolumeClaimRetentionPolicy.whenDeleted == "Delete":
-        reference = claims.owner_reference(apps.STATEFUL_SETS, found)
+        reference = ownership.reference(apps.STATEFUL_SETS, found)
         metadata["ownerReferences"] = [{**reference, "controller": False, "blockOwnerDeletion": False}]
     spec = template.get("spec") or {}
     return {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": spec}

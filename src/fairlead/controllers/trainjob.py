@@ -29,6 +29,7 @@ from fairlead.api.meta import Condition, Key
 from fairlead.api.trainer import MlPolicy, TrainingRuntime, TrainJob, TrainJobStatus
 from fairlead.base import timestamp
 from fairlead.machinery import demand, patch, quantity, tables
+from fairlead.reconcile import ownership
 from fairlead.reconcile import status as statuses
 from fairlead.reconcile.reconciler import (
     Apply,
@@ -183,7 +184,11 @@ def jobset_of(job: TrainJob, runtime: TrainingRuntime) -> Json:
     if _group_policy(runtime) is not None:
         spec["replicatedJobs"] = _labelled(job, spec["replicatedJobs"])
     spec["suspend"] = job.spec.suspend
-    made: Json = {"name": job.metadata.name, "namespace": job.metadata.namespace, "ownerReferences": [_owner(job)]}
+    made: Json = {
+        "name": job.metadata.name,
+        "namespace": job.metadata.namespace,
+        "ownerReferences": [ownership.reference(trainer.TRAIN_JOBS, job)],
+    }
     made |= {f: dict(meta[f]) for f in ("labels", "annotations") if meta.get(f)}
     return {"apiVersion": jobset.JOBSETS.api_version, "kind": "JobSet", "metadata": made, "spec": spec}
 
@@ -347,20 +352,13 @@ def _gang(job: TrainJob, found: PodGroup | None, made: Json, runtime: TrainingRu
     }
     if not count or (found is not None and msgspec.convert(spec, coscheduling.PodGroupSpec) == found.spec):
         return []
-    meta = {"name": job.metadata.name, "namespace": job.metadata.namespace, "ownerReferences": [_owner(job)]}
+    meta = {
+        "name": job.metadata.name,
+        "namespace": job.metadata.namespace,
+        "ownerReferences": [ownership.reference(trainer.TRAIN_JOBS, job)],
+    }
     groups = coscheduling.POD_GROUPS
     return [Apply(groups, {"apiVersion": groups.api_version, "kind": groups.kind, "metadata": meta, "spec": spec})]
-
-
-def _owner(job: TrainJob) -> Json:
-    return {
-        "apiVersion": trainer.TRAIN_JOBS.api_version,
-        "kind": "TrainJob",
-        "name": job.metadata.name,
-        "uid": job.metadata.uid,
-        "controller": True,
-        "blockOwnerDeletion": True,
-    }
 
 
 def _refs(kind: str) -> Callable[[TrainJob], tuple[Key, ...]]:

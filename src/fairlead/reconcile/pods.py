@@ -15,6 +15,7 @@ from fairlead.api.meta import Object, Resource
 from fairlead.base import timestamp
 from fairlead.machinery import digest
 from fairlead.machinery.selector import LabelSelector
+from fairlead.reconcile import ownership
 from fairlead.reconcile.reconciler import Change, Patch
 
 ObjectT = TypeVar("ObjectT", bound=Object)
@@ -54,14 +55,6 @@ def next_available(pods: Iterable[Pod], min_ready_seconds: int, now: float) -> f
 # --- making one ----------------------------------------------------------------------------------------------------
 
 
-def owner_reference(resource: Resource[Any], owner: Object) -> dict[str, Any]:
-    """The reference that makes `owner` an object's controller."""
-    return {
-        "apiVersion": resource.api_version, "kind": resource.kind, "name": owner.metadata.name,
-        "uid": owner.metadata.uid, "controller": True, "blockOwnerDeletion": True,
-    }  # fmt: skip
-
-
 def from_template(template: Mapping[str, Any], resource: Resource[Any], owner: Object, name: str) -> dict[str, Any]:
     """The Pod that a PodTemplateSpec makes, with its own containers of everything that a caller may add to."""
     meta = template.get("metadata") or {}
@@ -70,7 +63,7 @@ def from_template(template: Mapping[str, Any], resource: Resource[Any], owner: O
         metadata[field] = dict(meta.get(field) or {})
     if meta.get("finalizers"):
         metadata["finalizers"] = list(meta["finalizers"])
-    metadata["ownerReferences"] = [owner_reference(resource, owner)]
+    metadata["ownerReferences"] = [ownership.reference(resource, owner)]
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": dict(template.get("spec") or {})}
 
 
@@ -108,7 +101,7 @@ def claim(
                 changes.append(_owned(kind, obj, [r for r in _references(obj) if r["uid"] != owner.metadata.uid]))
         elif selected and not owner.metadata.deleting and not obj.metadata.deleting:
             ours.append(obj)
-            changes.append(_owned(kind, obj, [*_references(obj), owner_reference(resource, owner)]))
+            changes.append(_owned(kind, obj, [*_references(obj), ownership.reference(resource, owner)]))
     return ours, changes
 
 

@@ -15,7 +15,7 @@ from fairlead.api import apps
 from fairlead.api.apps import ControllerRevision
 from fairlead.api.meta import Object, Resource
 from fairlead.machinery import digest
-from fairlead.reconcile import pods
+from fairlead.reconcile import ownership
 from fairlead.reconcile.reconciler import Change, Create, Delete, Patch
 
 HASH = "controller-revision-hash"
@@ -75,7 +75,7 @@ def present(owner: Owner, found: Sequence[ControllerRevision]) -> Present:
         "apiVersion": "apps/v1", "kind": "ControllerRevision",
         "metadata": {
             "name": name, "namespace": meta.namespace, "labels": labels, "annotations": dict(meta.annotations),
-            "ownerReferences": [pods.owner_reference(owner.resource, owner.object)],
+            "ownerReferences": [ownership.reference(owner.resource, owner.object)],
         },
         "data": data, "revision": (last.revision if last is not None else 0) + 1,
     }  # fmt: skip
