@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterable, Sequence
 import msgspec
 
 from fairlead.api import coscheduling, scheduling
-from fairlead.api.core import Node, Pod
+from fairlead.api.core import Node, NodeSelector, Pod
 from fairlead.base import timestamp
 from fairlead.scheduler import cycle, gangs
 from fairlead.scheduler.classes import Classes
@@ -25,6 +25,7 @@ from fairlead.scheduler.evaluation import Evaluations
 from fairlead.scheduler.gangs import Group, Members, Waiting
 from fairlead.scheduler.plugin import Plugin
 from fairlead.scheduler.queue import Queue, Waiter
+from fairlead.scheduler.volumes import FREE, Verdict, Volumes
 
 SLICE = 256
 """Pods decided in one round at most, so that a burst does not keep the event loop from its other work."""
@@ -44,6 +45,7 @@ class Backlog:
     def __init__(self, plugins: Sequence[Plugin], profiles: Collection[str] = PROFILES, seed: int = 0) -> None:
         self.columns = Columns()
         self.classes = Classes()
+        self.volumes = Volumes()
         self.evaluations = Evaluations(self.columns, plugins)
         self.seed = seed
         self._profiles = frozenset(profiles)
@@ -107,8 +109,8 @@ class Backlog:
             self._take_bound(pod)
         elif uid in self._assumed:
             return  # decided; the binding is under way
-        elif self._waits(pod):
-            self._take_pending(pod, group)
+        elif self._waits(pod) and not (verdict := self._verdict(pod)).blocked:
+            self._take_pending(pod, group, verdict.nodes)
         else:
             self._queue.leave(uid)
 
@@ -128,6 +130,14 @@ class Backlog:
     def gated(self, pod: Pod) -> bool:
         """Whether the Pod is ours and held by scheduling gates."""
         return self._ours(pod) and bool(pod.spec.schedulingGates)
+
+    def blocked(self, pod: Pod) -> str:
+        """Why the Pod cannot be placed until its claims are different; empty if they do not hold it back."""
+        why = self._verdict(pod).blocked if self._waits(pod) and pod.metadata.uid not in self._assumed else ""
+        return f"0/{len(self.columns)} nodes are available: {why}." if why else ""
+
+    def _verdict(self, pod: Pod) -> Verdict:
+        return self.volumes.judge(pod, len(self.columns)) if pod.spec.volumes else FREE
 
     def _ours(self, pod: Pod) -> bool:
         unbound = not pod.spec.nodeName and not pod.finished and not pod.metadata.deleting
@@ -159,10 +169,10 @@ class Backlog:
         if self.columns.add_pod(uid, pod.spec.nodeName, self.classes.of(pod).footprint) and known:
             self._freed = True  # resized in place, or bound elsewhere than was assumed
 
-    def _take_pending(self, pod: Pod, group: Group | None) -> None:
+    def _take_pending(self, pod: Pod, group: Group | None, volumes: tuple[NodeSelector, ...]) -> None:
         uid = pod.metadata.uid
         created = pod.metadata.creationTimestamp
-        pending = Pending(pod.key, uid, self.classes.of(pod), timestamp.parse(created) if created else 0.0)
+        pending = Pending(pod.key, uid, self.classes.of(pod, volumes), timestamp.parse(created) if created else 0.0)
         waiter = Waiter(pending, group)
         if self._queue.find(uid) != waiter:
             self._queue.leave(uid)

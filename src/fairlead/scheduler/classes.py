@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from fairlead.api.core import Affinity, Container, Pod, PodSpec, Quantities, Toleration
+from fairlead.api.core import Affinity, Container, NodeSelector, Pod, PodSpec, Quantities, Toleration
 from fairlead.scheduler.columns import Footprint, amount
 
 DEFAULT_MILLICPU, DEFAULT_MEMORY = 100, 200 * 1024 * 1024
@@ -32,6 +32,8 @@ class PodClass(msgspec.Struct, frozen=True):
     tolerations: tuple[Toleration, ...] = ()
     unmodelled: tuple[str, ...] = ()
     """Fields that ask for something that no plugin decides yet."""
+    volumes: tuple[NodeSelector, ...] = ()
+    """Where its persistent volumes are."""
 
     def request(self, resource: str) -> int:
         return next((taken for name, taken in self.footprint.amounts if name == resource), 0)
@@ -45,15 +47,15 @@ class Classes:
         self._canonical: dict[bytes, PodClass] = {}
         self._encode = msgspec.msgpack.Encoder(order="deterministic").encode
 
-    def of(self, pod: Pod) -> PodClass:
+    def of(self, pod: Pod, volumes: tuple[NodeSelector, ...] = ()) -> PodClass:
         """The Pod's class. Raises ValueError for a quantity that is none (admission lets no such Pod in)."""
-        text = self._encode(_read(pod.spec))
+        text = self._encode((*_read(pod.spec), volumes) if volumes else _read(pod.spec))
         found = self._by_text.get(text)
         if found is None:
             if len(self._by_text) >= _REMEMBERED:
                 self._by_text.clear()
                 self._canonical.clear()
-            made = _classify(pod.spec)
+            made = msgspec.structs.replace(_classify(pod.spec), volumes=volumes)
             found = self._by_text[text] = self._canonical.setdefault(self._encode(made), made)
         return found
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from fairlead.api.core import NodeAffinity, NodeSelectorTerm, Requirement
+from fairlead.api.core import NodeAffinity, NodeSelector, NodeSelectorTerm, Requirement
 from fairlead.scheduler.classes import PodClass
 from fairlead.scheduler.columns import Amounts, Columns, Mask, Selection
 from fairlead.scheduler.labels import LabelColumn, Table
@@ -28,9 +28,14 @@ def _filter(columns: Columns, pod_class: PodClass, rows: Selection) -> Mask:
         mask &= _holds(columns, Requirement(key, "In", [value]), rows)
     required = _node_affinity(pod_class).requiredDuringSchedulingIgnoredDuringExecution
     if required is not None:
-        terms = [_term(columns, term, rows) for term in required.nodeSelectorTerms]
-        mask &= np.logical_or.reduce(terms) if terms else False
+        mask &= selected(columns, required, rows)
     return mask
+
+
+def selected(columns: Columns, required: NodeSelector, rows: Selection) -> Mask:
+    """Whether one of the selector's terms selects the node."""
+    terms = [_term(columns, term, rows) for term in required.nodeSelectorTerms]
+    return np.asarray(np.logical_or.reduce(terms), np.bool_) if terms else np.zeros_like(columns.alive[rows])
 
 
 def _score(columns: Columns, pod_class: PodClass, rows: Selection) -> Amounts:
