@@ -9,19 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-import yaml
 
-from fairlead.base import errors
 from fairlead.store.mvcc import Encode
 
 Plain = dict[str, Any]
 
-_SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_Loader: Any = type("_Loader", (_SafeLoader,), {})
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":timestamp")]
-    for first, resolvers in _SafeLoader.yaml_implicit_resolvers.items()
-}
 _encoder = msgspec.json.Encoder()
 _objects: msgspec.json.Decoder[Plain] = msgspec.json.Decoder(Plain)
 
@@ -29,31 +21,8 @@ encode = _encoder.encode
 
 
 def decode(data: bytes) -> Plain:
-    """A stored or received JSON object. Raises msgspec.DecodeError."""
+    """A stored JSON object. (What clients send is read by `bodies`.)"""
     return _objects.decode(data)
-
-
-def received(data: bytes) -> Plain:
-    """A request body in JSON, as an object; 400 when it is not one."""
-    try:
-        return _objects.decode(data)
-    except msgspec.DecodeError as error:
-        raise errors.bad_request(f"the request's body is not a JSON object: {error}") from None
-
-
-def from_yaml(data: bytes) -> Any:
-    """YAML 1.1 to JSON values, as Kubernetes reads it: times stay text, keys become text. Raises yaml.YAMLError."""
-    loader = _Loader(data)
-    try:
-        return _keyed(loader.get_single_data())
-    finally:
-        loader.dispose()
-
-
-def _keyed(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {k if isinstance(k, str) else _encoder.encode(k).decode(): _keyed(v) for k, v in value.items()}
-    return [_keyed(v) for v in value] if isinstance(value, list) else value
 
 
 def copied(value: Any) -> Any:

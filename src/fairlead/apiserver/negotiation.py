@@ -9,9 +9,8 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import msgspec
-import yaml
 
-from fairlead.apiserver import encoding, protobuf
+from fairlead.apiserver import bodies, protobuf
 from fairlead.apiserver.table import Version
 from fairlead.base import errors
 
@@ -62,22 +61,12 @@ def body(data: bytes, content_type: str) -> dict[str, Any]:
     """A request's body as an object; 415 for a content type that is not understood."""
     media = content_type.partition(";")[0].strip().lower()
     if media in ("", "application/json"):
-        return encoding.received(data)
+        return bodies.json_object(data)
     if media == protobuf.MEDIA:
-        return protobuf.decode(data)
+        return bodies.limited(protobuf.decode(data))
     if media in ("application/yaml", "application/x-yaml", "text/yaml"):
-        return _yaml(data)
+        return bodies.yaml_object(data)
     raise errors.unsupported_media_type(
         "the body of the request was in an unknown format - accepted media types include: "
         f"application/json, application/yaml, {protobuf.MEDIA}"
     )
-
-
-def _yaml(data: bytes) -> dict[str, Any]:
-    try:
-        obj = encoding.from_yaml(data)
-    except yaml.YAMLError as error:
-        raise errors.bad_request(f"the request's body is not YAML: {error}") from None
-    if not isinstance(obj, dict):
-        raise errors.bad_request("the request's body is not an object")
-    return obj

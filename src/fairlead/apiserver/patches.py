@@ -8,10 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-import yaml
-
-from fairlead.apiserver import encoding, ownership, shape, writes
+from fairlead.apiserver import ownership, shape, writes
 from fairlead.apiserver.state import Answer, Api, Call, Plain
 from fairlead.base import errors
 from fairlead.base.errors import Cause
@@ -41,17 +38,6 @@ def check_kind(call: Call, kind: str) -> None:
         raise errors.unsupported_media_type(
             "the body of the request was in an unknown format - accepted media types include: " + ", ".join(accepted)
         )
-
-
-def read(data: bytes) -> Any:
-    """A patch body: JSON, or YAML where it is not JSON."""
-    try:
-        return msgspec.json.decode(data)
-    except msgspec.DecodeError as problem:
-        try:
-            return encoding.from_yaml(data)
-        except yaml.YAMLError:
-            raise errors.bad_request(f"the patch is neither JSON nor YAML: {problem}") from None
 
 
 def patched(call: Call, kind: str, obj: Plain, body: Any) -> Plain:

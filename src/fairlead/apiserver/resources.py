@@ -8,11 +8,13 @@ from typing import Any
 from aiohttp import web
 
 from fairlead.apiserver import (
+    bodies,
     deletes,
     deletion,
     encoding,
     negotiation,
     patches,
+    protobuf,
     reads,
     rendering,
     requestinfo,
@@ -99,13 +101,26 @@ async def _watch(api: Api, exchange: Exchange, call: Call) -> web.StreamResponse
 async def create(api: Api, exchange: Exchange, call: Call) -> web.StreamResponse:
     """Answer a POST."""
     _write_options(exchange, call)
-    body = negotiation.body(await exchange.request.read(), exchange.content_type)
+    body = await _body(exchange, call)
     return _object(api, exchange, call, await rest.create(api, call, body), negotiation.accepted(exchange.accept))
+
+
+async def _body(exchange: Exchange, call: Call) -> dict[str, Any]:
+    data = await exchange.request.read()
+    obj = negotiation.body(data, exchange.content_type)
+    if not data.startswith(protobuf.MAGIC):
+        _note_duplicates(call, data, obj)
+    return obj
+
+
+def _note_duplicates(call: Call, data: bytes, body: Any) -> None:
+    if call.validation != "Ignore":
+        call.repeated = bodies.duplicates(data, body)
 
 
 async def _update(api: Api, exchange: Exchange, call: Call) -> web.StreamResponse:
     _write_options(exchange, call)
-    body = negotiation.body(await exchange.request.read(), exchange.content_type)
+    body = await _body(exchange, call)
     return _object(api, exchange, call, await rest.update(api, call, body), negotiation.accepted(exchange.accept))
 
 
@@ -113,7 +128,9 @@ async def _patch(api: Api, exchange: Exchange, call: Call) -> web.StreamResponse
     kind = exchange.content_type.partition(";")[0].strip()
     patches.check_kind(call, kind)
     _write_options(exchange, call, apply=kind == patches.APPLY)
-    body = patches.read(await exchange.request.read())
+    data = await exchange.request.read()
+    body = bodies.any_value(data)
+    _note_duplicates(call, data, body)
     answer = await rest.patch(api, call, kind, body)
     return _object(api, exchange, call, answer, negotiation.accepted(exchange.accept))
 

@@ -1,7 +1,7 @@
 """Shape: does a body speak of the object that the URL names, and does it fit the kind's schema?
 
 Here an object is brought into form (`schema.conform`): unknown fields go, and by `fieldValidation` they are an error
-(Strict, 400), a warning (Warn, the default) or nothing (Ignore).
+(Strict, 400), a warning (Warn, the default) or nothing (Ignore). So are fields that the body names twice.
 """
 
 from __future__ import annotations
@@ -66,11 +66,24 @@ def conform(call: Call, obj: Plain) -> None:
     found = schema.conform(call.served.structure, obj)
     if found.problems:
         raise _unfit(call, "; ".join(found.problems))
-    if found.unknown and call.validation == "Strict":
-        raise _unfit(call, "strict decoding error: " + ", ".join(found.unknown))
-    if found.unknown and call.validation == "Warn":
-        for text in found.unknown:
+    wrong = _with_repeated(call, found.unknown) if call.repeated else found.unknown
+    if wrong and call.validation == "Strict":
+        raise _unfit(call, "strict decoding error: " + ", ".join(wrong))
+    if wrong and call.validation == "Warn":
+        for text in wrong:
             call.warn(text)
+
+
+def _with_repeated(call: Call, unknown: list[str]) -> list[str]:
+    """What is wrong, with the fields that are named twice: first for a custom kind, else in the order of the body."""
+    twice = {path: f'duplicate field "{path}"' for path, more in call.repeated.items() if more}
+    if call.served.crd is not None:
+        return [*twice.values(), *unknown]
+    left = {text.partition('"')[2][:-1]: text for text in unknown}
+    wrong: list[str] = []
+    for path in call.repeated:
+        wrong += [text for text in (left.pop(path, None), twice.get(path)) if text is not None]
+    return [*wrong, *left.values()]
 
 
 def _unfit(call: Call, why: str) -> errors.StatusError:

@@ -6,7 +6,7 @@ neither HTTP nor its in-process twin.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import msgspec
@@ -50,6 +50,8 @@ class Call(msgspec.Struct):
     force: bool = False
     validation: str = "Warn"
     warnings: list[str] = []
+    repeated: Mapping[str, bool] = {}
+    """Where the body names a field twice: all of its fields in order, and whether each is (`bodies.duplicates`)."""
 
     @property
     def key(self) -> str:

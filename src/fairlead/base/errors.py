@@ -131,7 +131,7 @@ def expired(message: str) -> StatusError:
 
 
 def too_large(limit: int) -> StatusError:
-    return StatusError(413, "RequestEntityTooLarge", f"limit is {limit} bytes")
+    return StatusError(413, "RequestEntityTooLarge", f"Request entity too large: limit is {limit}")
 
 
 def too_many_requests(message: str, retry_seconds: int) -> StatusError:
