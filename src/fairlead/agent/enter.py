@@ -5,12 +5,14 @@
 
 It joins the namespaces of the container's first process, which is named by pid and start time, and the container's
 groups, then becomes what the container's own command is: its user, its directory, its environment. Namespaces that
-are the host's own are not entered again. The command dies with this process, and this process with the agent.
+are the host's own are not entered again. When the agent is gone (its end of the pipe is), the command is killed; this
+process ends after it, because a dead child that nobody buries would hold up the end of the container's namespace.
 """
 
 from __future__ import annotations
 
 import os
+import select
 import sys
 
 from fairlead.agent import shim
@@ -54,7 +56,6 @@ def become(order: shim.Order, doors: Doors) -> NoReturn:
 
 def launch(order: shim.Order) -> tuple[int, str]:
     """Make the process. Answers (pid, error text)."""
-    shim.call("prctl", shim.PR_SET_PDEATHSIG, shim.SIGKILL)
     doors = Doors(order)
     doors.enter()
     told, errors = os.pipe()
@@ -77,10 +78,20 @@ def run(order: shim.Order, answer: int) -> None:
         os.waitpid(child, 0)
         os.write(answer, shim.encode({"error": error}))
         return
-    os.write(answer, shim.encode({"pid": os.getpid()}))
+    shim.quietly(os.write, answer, shim.encode({"pid": os.getpid()}))
+    await_either(os.pidfd_open(child), answer)
+    shim.quietly(os.kill, child, shim.SIGKILL)  # If it has ended, this does nothing: it is not yet buried.
     _, status = os.waitpid(child, 0)
-    os.write(answer, shim.encode({"code": os.waitstatus_to_exitcode(status) if os.WIFEXITED(status) else
-                                  128 + os.WTERMSIG(status)}))  # fmt: skip
+    code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status)
+    shim.quietly(os.write, answer, shim.encode({"code": code}))
+
+
+def await_either(command: int, answer: int) -> None:
+    """Return when the command has ended, or nobody reads the answer any more."""
+    poll = select.poll()
+    poll.register(command, select.POLLIN)
+    poll.register(answer, 0)
+    poll.poll()
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -43,8 +44,9 @@ class Process:
         return await asyncio.shield(self._end)
 
     def kill(self) -> None:
+        """`enter` itself stays, to bury its child: nobody else in a pid namespace that is not the agent's would."""
         if not self._end.done():
-            processes.kill_with_descendants(self._pid)
+            processes.kill_descendants(self._pid)
 
     async def _follow(self) -> int:
         line = self._rest or await pipes.read_line(self._answer)
@@ -66,7 +68,8 @@ async def execute(order: Mapping[str, Any], files: tuple[int, int, int]) -> Proc
         await _give(order_in, msgspec.json.encode(order))
         line, _, rest = (await pipes.read_line(answer)).partition(b"\n")
     except BaseException:
-        processes.kill_with_descendants(pid)
+        processes.kill_descendants(pid)
+        os.kill(pid, signal.SIGKILL)
         bury(pid)
         os.close(answer)
         raise

@@ -65,15 +65,13 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
-def kill_with_descendants(pid: int) -> None:
-    """End a child of ours and everything below it. They are stopped first, so that none starts another meanwhile."""
+def kill_descendants(pid: int) -> None:
+    """End everything below a child of ours. All are stopped first, so that none starts another meanwhile."""
     known: list[int] = []
-    fresh = [pid]
-    while fresh:
+    while fresh := [p for p in descendants(pid) if p not in known]:
         for each in fresh:
             _send(each, signal.SIGSTOP)
         known += fresh
-        fresh = [p for p in descendants(pid) if p not in known]
     for each in known:
         _send(each, signal.SIGKILL)
 

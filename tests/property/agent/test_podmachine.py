@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -120,6 +121,9 @@ class Life(RuleBasedStateMachine):
                 self.wake = time if self.wake is None else min(self.wake, time)
 
     def check_order(self, name: str) -> None:
+        if name.startswith("e"):
+            assert name not in self.ended, "an ephemeral container starts once"
+            return
         for before in self.inits:
             if before.name == name:
                 return
@@ -190,7 +194,17 @@ class Life(RuleBasedStateMachine):
     def evict(self) -> None:
         self.tell(Evicted("Evicted", "no room"))
 
-    @rule(name=st.sampled_from(["m0", "i0"]))
+    @precondition(lambda self: len(self.machine.pod.spec.ephemeralContainers) < 2)
+    @rule()
+    def debug(self) -> None:
+        """Somebody adds an ephemeral container."""
+        pod = self.machine.pod
+        more = [*pod.spec.ephemeralContainers, Container(f"e{len(pod.spec.ephemeralContainers)}")]
+        spec = msgspec.structs.replace(pod.spec, ephemeralContainers=more)
+        self.machine.pod = msgspec.structs.replace(pod, spec=spec)
+        self.tell(Admitted())
+
+    @rule(name=st.sampled_from(["m0", "i0", "e0"]))
     def stale_news(self, name: str) -> None:
         """An attempt that never was, or is long over, changes nothing."""
         self.tell(ContainerExited(name, 999, Exit(0)))

@@ -25,6 +25,21 @@ def test_first_match(image: str, use: str) -> None:
     assert TABLE.choose(image).rule.use == use
 
 
+@pytest.mark.parametrize(
+    ("image", "args", "command"),
+    [
+        ("alpine:3", (), ("sh",)),
+        ("alpine:3", ("-c", "x"), ("sh", "-c", "x")),  # The table's word before what is known of the image.
+        ("busybox", (), ("sh",)),
+        ("docker.io/library/busybox:1.36@sha256:00", ("echo", "hi"), ("echo", "hi")),
+        ("registry:5000/python", (), ("python3",)),
+        ("registry:5000/own", ("train.py",), ()),
+    ],
+)
+def test_containers_without_a_command(image: str, args: tuple[str, ...], command: tuple[str, ...]) -> None:
+    assert images.command(TABLE.choose(image), image, args) == command
+
+
 def test_the_host_runs_fairleads_own_python() -> None:
     env = images.environment(TABLE.choose("any"), {"PATH": "/bin"})
     assert env["PATH"] == os.path.join(sys.prefix, "bin") + ":/bin"
