@@ -10,15 +10,18 @@ await server.close(); await runner.cleanup(); await store.close()
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from fairlead.api.apiextensions import CRDS
+from fairlead.api.core import SERVICES
 from fairlead.api.metrics import NODE_METRICS, POD_METRICS
 from fairlead.apiserver import (
     accounts,
+    addresses,
     app,
     bootstrap,
     catalog,
@@ -62,6 +65,8 @@ class Settings(msgspec.Struct, frozen=True):
     nodes: Any = NoNodes()
     """A `client.node.Nodes`."""
     address: str = "127.0.0.1:6443"
+    services: ipaddress.IPv4Network | None = None
+    """Where Services' cluster IPs are from; None: they get none."""
     checks: Mapping[str, health.Check] = {}
     clock: Any = clock.SYSTEM
     chance: Any = SystemChance()
@@ -71,15 +76,19 @@ class Server:
     """An API server: `app` speaks HTTP, `client()` is in-process; both over the same `api`."""
 
     def __init__(
-        self, api: Api, app_: app.App, definitions: crds.Definitions, sessions: PodStreams, collector: metrics.Collector
-    ) -> None:
+        self, api: Api, app_: app.App, definitions: crds.Definitions, sessions: PodStreams,
+        collector: metrics.Collector, given: addresses.Addresses | None = None,
+    ) -> None:  # fmt: skip
         self.api, self.app, self.definitions, self._sessions = api, app_, definitions, sessions
+        self.addresses = given
         self._collector = collector
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         """Serve the stored definitions, create what every server has, begin to sweep old Events and to read nodes."""
         self.definitions.start()
+        if self.addresses is not None:
+            await self.addresses.start()
         await bootstrap.fill(self.api)
         self._tasks = [asyncio.create_task(work) for work in (expiry.run(self.api), self._collector.run())]
 
@@ -125,4 +134,8 @@ def assemble(store: Store, settings: Settings) -> Server:
         ),
     )  # fmt: skip
     roles.start()
+    if settings.services is not None:
+        given = addresses.Addresses(store, settings.clock, settings.services)
+        api.hooks[SERVICES.gvr] = given
+        return Server(api, served, definitions, sessions, collector, given)
     return Server(api, served, definitions, sessions, collector)

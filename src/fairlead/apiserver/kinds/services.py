@@ -16,6 +16,8 @@ from fairlead.machinery import causes
 
 HEADLESS = "None"
 TYPES = ("ClusterIP", "ExternalName", "LoadBalancer", "NodePort")
+EXPOSED = frozenset({"LoadBalancer", "NodePort"})
+"""Types with a port on every node."""
 PROTOCOLS = ("SCTP", "TCP", "UDP")
 AFFINITIES = ("ClientIP", "None")
 _ADDRESS = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
@@ -56,12 +58,30 @@ def _allot(spec: Obj) -> None:
 def update(new: Obj, old: Obj) -> None:
     """What was given to the Service stays its own when an update leaves it out."""
     after, before = spec_of(new), spec_of(old)
+    _update_ports(after, before)
     if after.get("type") == "ExternalName":
+        for field in ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy"):
+            if after.get(field) == before.get(field):
+                after.pop(field, None)
         return
     for field in ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"):
         if field in before and not after.get(field):
             after[field] = before[field]
     _allot(after)
+
+
+def _update_ports(after: Obj, before: Obj) -> None:
+    """Node ports stay with their ports, and go when the type has none any more (unless they were sent anew)."""
+    had = {(p.get("protocol"), p.get("port")): p["nodePort"] for p in before.get("ports", ()) if p.get("nodePort")}
+    if after.get("type") in EXPOSED:
+        for port in after.get("ports", ()):
+            if not port.get("nodePort") and (number := had.get((port.get("protocol"), port.get("port")))):
+                port["nodePort"] = number
+    elif before.get("type") in EXPOSED:
+        sent = {p["nodePort"] for p in after.get("ports", ()) if p.get("nodePort")}
+        if sent <= set(had.values()):
+            for port in after.get("ports", ()):
+                port.pop("nodePort", None)
 
 
 def rules(service: Obj) -> Iterator[Cause]:
@@ -78,7 +98,7 @@ def rules(service: Obj) -> Iterator[Cause]:
     yield from _addresses(spec.get("clusterIPs", ()))
     if found := spec.get("selector"):
         yield from metadata.check_labels("spec.selector", found)
-    yield from _ports(spec.get("ports", ()))
+    yield from _ports(spec.get("ports", ()), kind)
 
 
 def _addresses(found: Any) -> Iterator[Cause]:
@@ -101,7 +121,7 @@ def _external(spec: Obj) -> Iterator[Cause]:
         yield causes.invalid("spec.externalName", name, complaint)
 
 
-def _ports(ports: Any) -> Iterator[Cause]:
+def _ports(ports: Any, kind: Any) -> Iterator[Cause]:
     names: set[str] = set()
     used: set[tuple[Any, Any]] = set()
     for index, port in enumerate(ports):
@@ -117,6 +137,8 @@ def _ports(ports: Any) -> Iterator[Cause]:
             yield causes.invalid(f"{at}.port", number, _RANGE)
         if port.get("protocol") not in PROTOCOLS:
             yield causes.not_supported(f"{at}.protocol", port.get("protocol"), PROTOCOLS)
+        if port.get("nodePort") and kind not in EXPOSED:
+            yield causes.forbidden(f"{at}.nodePort", f"may not be used when `type` is '{kind}'")
         if (port.get("protocol"), number) in used:
             yield causes.duplicate(at, {"protocol": port.get("protocol"), "port": number})
         used.add((port.get("protocol"), number))
