@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from fairlead.apiserver import encoding, jwt
+from fairlead.apiserver import encoding, jwt, nodes
 from fairlead.apiserver.state import Answer, Api, Call, Plain
 from fairlead.base import errors, timestamp
 from fairlead.store.mvcc import Store
@@ -61,9 +61,28 @@ def request_token(api: Api, call: Call, body: Plain) -> Answer:
         entry = api.store.get(f"/registry/core/{plural}/{namespace}/{name}")
         return encoding.decode(entry.value) if entry is not None else None
 
+    node = nodes.node_of(call.user)
+    if node is not None:
+        _check_node(call, node, (body.get("spec") or {}).get("boundObjectRef") or {}, find)
     now, identifier = api.clock.now(), api.chance.uid()
     answer = token_request(api.tokens, account, body, find, now=now, identifier=identifier)
     return Answer(encoding.encode(answer), created=True)
+
+
+def _check_node(call: Call, node: str, bound: Mapping[str, Any], find: Find) -> None:
+    """A node's agent gets tokens only for the Pods that are bound to it (as upstream's NodeRestriction)."""
+    pod = find("pods", call.namespace, bound.get("name", "")) if bound.get("kind") == "Pod" else None
+    if not bound:
+        why = "node requested token not bound to a pod"
+    elif pod is None or not bound.get("uid"):
+        why = "node requested token with a pod binding without a uid, or to a pod that is not there"
+    elif pod["metadata"]["uid"] != bound["uid"]:
+        why = "the UID in the bound object reference does not match the UID in record"
+    elif pod["spec"].get("nodeName") != node:
+        why = "node requested token bound to a pod scheduled on a different node"
+    else:
+        return
+    raise errors.forbidden("serviceaccounts", "", call.name, why)
 
 
 def token_request(

@@ -1,6 +1,6 @@
 """The HTTP server: every request passes the layers of `LAYERS`, from the outermost inwards, and then is answered.
 
-    recover -> describe -> authenticate -> impersonate -> authorize -> answer
+    recover -> describe -> audit -> authenticate -> limit -> impersonate -> authorize -> answer
 
 There is no table of routes: `requestinfo` says what a request asks for, and kinds come and go with their definitions.
 aiohttp's low-level server is used without its router and middlewares, because the path of a write is hot.
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import ssl
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
@@ -17,11 +18,13 @@ from typing import Any, Protocol
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
-from fairlead.apiserver import impersonation, requestinfo, resources
+from fairlead.apiserver import impersonation, peers, requestinfo, resources, traffic
+from fairlead.apiserver.audit.record import Auditor
 from fairlead.apiserver.auth import Authenticator
 from fairlead.apiserver.documents import Document
 from fairlead.apiserver.exchange import Exchange
 from fairlead.apiserver.rbac import Authorizer
+from fairlead.apiserver.requestinfo import RequestInfo
 from fairlead.apiserver.state import Api
 from fairlead.base import errors, telemetry
 
@@ -60,6 +63,9 @@ class App:
     ) -> None:  # fmt: skip
         self.api, self.authenticator, self.authorizer = api, authenticator, authorizer
         self.documents, self.special = documents, special
+        self.traffic = traffic.Traffic()
+        self.auditor: Auditor | None = None
+        self.peers: peers.Peers | None = None
         self._streams: dict[Any, asyncio.Task[Any]] = {}
         """Answers that last, by the connection (HTTP/1.1: one at a time): the task of each."""
         self._closing = False
@@ -69,9 +75,13 @@ class App:
         """Answer one request."""
         return await self._handle(Exchange(request))
 
+    async def handle_local(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer one request that has come over the unix socket."""
+        return await self._handle(Exchange(request, peers.uid_of(request.transport)))
+
     async def answer(self, exchange: Exchange) -> web.StreamResponse:
         """The innermost: whoever is concerned. An answer that may last ends with its connection and with the server."""
-        if exchange.info.verb == "watch" or exchange.info.subresource in _STREAMS:
+        if _lasts(exchange.info):
             return await self._stream(exchange)
         return await self._answer(exchange)
 
@@ -133,6 +143,8 @@ async def recover(_app: App, exchange: Exchange, handle: Handle) -> web.StreamRe
         response = resources.failure(errors.too_large(BODY_LIMIT))
     except (asyncio.CancelledError, ConnectionError):
         raise
+    except RecursionError:
+        response = resources.failure(errors.bad_request("the request's body is nested too deeply"))
     except Exception as error:
         _log.exception("%s %s failed", exchange.request.method, exchange.request.path)
         response = resources.failure(errors.internal(f"{type(error).__name__}: {error}"))
@@ -151,13 +163,36 @@ async def describe(_app: App, exchange: Exchange, handle: Handle) -> web.StreamR
     return await handle(exchange)
 
 
+async def audit(app: App, exchange: Exchange, handle: Handle) -> web.StreamResponse:
+    """What is written down of it."""
+    return await (handle(exchange) if app.auditor is None else app.auditor.around(exchange, handle))
+
+
 async def authenticate(app: App, exchange: Exchange, handle: Handle) -> web.StreamResponse:
-    """Who asks."""
+    """Who asks: as their credentials say, or else as the kernel does."""
     headers = exchange.request.headers
-    exchange.user = exchange.sender = app.authenticator.authenticate(
-        headers.get("Authorization", ""), now=app.api.clock.now(), protocols=headers.get("Sec-WebSocket-Protocol", "")
-    )
+    given = headers.get("Authorization", "")
+    if exchange.peer is not None and not given and app.peers is not None:
+        exchange.user = exchange.sender = app.peers.user(exchange.peer)
+    else:
+        exchange.user = exchange.sender = app.authenticator.authenticate(
+            given, now=app.api.clock.now(), protocols=headers.get("Sec-WebSocket-Protocol", "")
+        )
+    if app.auditor is not None:
+        app.auditor.authenticated(exchange)
     return await handle(exchange)
+
+
+async def limit(app: App, exchange: Exchange, handle: Handle) -> web.StreamResponse:
+    """Whether they have not asked for too much at once."""
+    sender = exchange.sender
+    if _lasts(exchange.info) or not app.traffic.concerns(sender, exchange.info):
+        return await handle(exchange)
+    app.traffic.enter(sender)
+    try:
+        return await handle(exchange)
+    finally:
+        app.traffic.leave(sender)
 
 
 async def impersonate(app: App, exchange: Exchange, handle: Handle) -> web.StreamResponse:
@@ -170,11 +205,21 @@ async def impersonate(app: App, exchange: Exchange, handle: Handle) -> web.Strea
 
 async def authorize(app: App, exchange: Exchange, handle: Handle) -> web.StreamResponse:
     """Whether they may."""
-    app.authorizer.allow(exchange.user, requestinfo.narrowed(exchange.info, exchange.query))
+    info = requestinfo.narrowed(exchange.info, exchange.query)
+    if app.auditor is not None:
+        allowed, reason = app.authorizer.explain(exchange.user, info)
+        exchange.annotations["authorization.k8s.io/decision"] = "allow" if allowed else "forbid"
+        exchange.annotations["authorization.k8s.io/reason"] = reason
+    app.authorizer.allow(exchange.user, info)
     return await handle(exchange)
 
 
-LAYERS: tuple[Layer, ...] = (recover, describe, authenticate, impersonate, authorize)
+LAYERS: tuple[Layer, ...] = (recover, describe, audit, authenticate, limit, impersonate, authorize)
+
+
+def _lasts(info: RequestInfo) -> bool:
+    """Whether the answer may last."""
+    return info.verb == "watch" or info.subresource in _STREAMS
 
 
 def _composed(app: App, layers: tuple[Layer, ...], innermost: Handle) -> Handle:
@@ -193,7 +238,7 @@ def _around(app: App, layer: Layer, inner: Handle) -> Handle:
 
 async def serve(app: App, port: int, context: ssl.SSLContext | None, *, host: str = "127.0.0.1") -> web.ServerRunner:
     """Listen. The answer is closed by `runner.cleanup()`, after `app.close()`. Raises OSError with a clear line."""
-    server = _Listener(app)
+    server = _Listener(app, app.handle)
     runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=SHUTDOWN_SECONDS)
     await runner.setup()
     try:
@@ -207,11 +252,25 @@ async def serve(app: App, port: int, context: ssl.SSLContext | None, *, host: st
     return runner
 
 
+async def serve_local(app: App, path: str, owner: int) -> web.ServerRunner:
+    """Listen on a unix socket, for users of this machine; `owner` is the uid that may do everything."""
+    app.peers = peers.Peers(owner)
+    runner = web.ServerRunner(_Listener(app, app.handle_local), handle_signals=False, shutdown_timeout=SHUTDOWN_SECONDS)
+    await runner.setup()
+    try:
+        await web.UnixSite(runner, path, backlog=1024).start()
+        os.chmod(path, 0o666)  # noqa: S103 - who may reach it is the folder's mode; who asks, the kernel says
+    except OSError:
+        await runner.cleanup()
+        raise
+    return runner
+
+
 class _Listener(web.Server):
     """Tells the app of connections that have gone, which an idle watch would not see."""
 
-    def __init__(self, app: App) -> None:
-        super().__init__(app.handle, request_factory=_request_factory, access_log=None)
+    def __init__(self, app: App, handle: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]) -> None:
+        super().__init__(handle, request_factory=_request_factory, access_log=None)
         self._app = app
 
     def connection_lost(self, handler: RequestHandler, exc: BaseException | None = None) -> None:

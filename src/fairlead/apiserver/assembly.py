@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -36,15 +37,21 @@ from fairlead.apiserver import (
 )
 from fairlead.apiserver.admission.chain import PLUGINS, Chain
 from fairlead.apiserver.admission.escalation import Escalation
+from fairlead.apiserver.admission.node_restriction import NodeRestriction
+from fairlead.apiserver.audit.policy import Policy
+from fairlead.apiserver.audit.record import Auditor
+from fairlead.apiserver.audit.writer import Rotation, Writer
 from fairlead.apiserver.auth import Authenticator
 from fairlead.apiserver.chance import SystemChance
 from fairlead.apiserver.identity import User
 from fairlead.apiserver.local import LocalClient
+from fairlead.apiserver.nodes import NodeAuthority
 from fairlead.apiserver.rbac import Authorizer
 from fairlead.apiserver.reviews import Reviews
 from fairlead.apiserver.roleindex import KINDS, RoleIndex
 from fairlead.apiserver.state import Api, Chance
 from fairlead.apiserver.streaming.pods import PodStreams
+from fairlead.apiserver.traffic import AT_ONCE, Traffic
 from fairlead.base import clock
 from fairlead.client.node import NodeConnection, Nodes
 from fairlead.store.mvcc import Store
@@ -55,6 +62,14 @@ class NoNodes:
 
     def connection(self, node: str) -> NodeConnection | None:
         return None
+
+
+class Audit(msgspec.Struct, frozen=True):
+    """What is recorded, and where."""
+
+    policy: Policy
+    path: Path
+    rotation: Rotation = Rotation()
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -68,6 +83,9 @@ class Settings(msgspec.Struct, frozen=True):
     services: ipaddress.IPv4Network | None = None
     """Where Services' cluster IPs are from; None: they get none."""
     checks: Mapping[str, health.Check] = {}
+    audit: Audit | None = None
+    requests_at_once: int = AT_ONCE
+    """Of one user."""
     clock: Any = clock.SYSTEM
     chance: Any = SystemChance()
 
@@ -86,6 +104,8 @@ class Server:
 
     async def start(self) -> None:
         """Serve the stored definitions, create what every server has, begin to sweep old Events and to read nodes."""
+        if self.app.auditor is not None:
+            self.app.auditor.start()
         self.definitions.start()
         if self.addresses is not None:
             await self.addresses.start()
@@ -100,6 +120,8 @@ class Server:
         await self._sessions.close()
         await self.app.close()
         await self.definitions.close()
+        if self.app.auditor is not None:
+            await self.app.auditor.close()
 
     def client(self, user: User | None = None) -> LocalClient:
         """A client in this process."""
@@ -111,8 +133,8 @@ def assemble(store: Store, settings: Settings) -> Server:
     kinds = catalog.with_builtins()
     chance: Chance = settings.chance
     roles = RoleIndex(store)
-    authorizer = Authorizer(roles)
-    api = Api(store, kinds, settings.clock, chance, Chain((*PLUGINS, Escalation(authorizer))))
+    authorizer = Authorizer(roles, (NodeAuthority(store),))
+    api = Api(store, kinds, settings.clock, chance, Chain((*PLUGINS, NodeRestriction(), Escalation(authorizer))))
     definitions = crds.Definitions(api)
     api.hooks |= {CRDS.gvr: definitions} | dict.fromkeys(KINDS, roles)
     if settings.signing_key:
@@ -133,6 +155,11 @@ def assemble(store: Store, settings: Settings) -> Server:
             special.LegacyBindings(api),
         ),
     )  # fmt: skip
+    served.traffic = Traffic(settings.requests_at_once)
+    if settings.audit is not None:
+        told = settings.audit
+        log = Writer(told.path, settings.clock, told.rotation)
+        served.auditor = Auditor(told.policy, log, settings.clock, chance)
     roles.start()
     if settings.services is not None:
         given = addresses.Addresses(store, settings.clock, settings.services)

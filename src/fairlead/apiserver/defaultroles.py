@@ -233,13 +233,18 @@ _BINDINGS = {
 
 def cluster_roles() -> Iterator[Plain]:
     """The ClusterRoles."""
-    for name, text in _ROLES.items():
+    for name in _ROLES:
         target = name.partition("aggregate-to-")[2]
-        yield {"metadata": _metadata(name, (target,) if target else ()), "rules": [_rule(x) for x in _lines(text)]}
+        yield {"metadata": _metadata(name, (target,) if target else ()), "rules": rules_of(name)}
     for name, targets in _AGGREGATED.items():
         selector = {"matchLabels": {_AGGREGATE + name: "true"}}
         aggregation = {"clusterRoleSelectors": [selector]}
         yield {"metadata": _metadata(name, targets), "rules": [], "aggregationRule": aggregation}
+
+
+def rules_of(name: str) -> list[Plain]:
+    """The rules of one of the ClusterRoles."""
+    return [_rule(line) for line in _lines(_ROLES[name])]
 
 
 def cluster_role_bindings() -> Iterator[Plain]:

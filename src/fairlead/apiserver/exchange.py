@@ -15,17 +15,21 @@ _EMPTY: Mapping[str, str] = {}
 class Exchange:
     """`info` and `user` are filled in on the way; `warnings` become Warning headers of the answer.
 
-    `user` is who the request acts as, `sender` who has sent it: they differ when somebody is impersonated.
+    `user` is who the request acts as, `sender` who has sent it: they differ when somebody is impersonated. `peer` is
+    the uid at the other end of a unix socket. `annotations` and `record` are for the audit log.
     """
 
-    __slots__ = ("info", "query", "request", "sender", "user", "warnings")
+    __slots__ = ("annotations", "info", "peer", "query", "record", "request", "sender", "user", "warnings")
 
-    def __init__(self, request: web.BaseRequest) -> None:
+    def __init__(self, request: web.BaseRequest, peer: int | None = None) -> None:
         self.request = request
         self.query: Mapping[str, str] = request.query if request.query_string else _EMPTY
         self.info = RequestInfo("", "")
         self.user = self.sender = identity.ANONYMOUS
+        self.peer = peer
         self.warnings: list[str] = []
+        self.annotations: dict[str, str] = {}
+        self.record: object | None = None
 
     @property
     def accept(self) -> str:

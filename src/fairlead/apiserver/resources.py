@@ -56,6 +56,7 @@ async def respond(api: Api, exchange: Exchange) -> web.StreamResponse:
         raise errors.method_not_allowed(info.verb)
     namespace = info.namespace if resource.namespaced else ""
     call = Call(served, exchange.user, namespace, info.name, info.subresource, warnings=exchange.warnings)
+    call.annotations = exchange.annotations
     if served.crd is not None and any(v.deprecated and v.name == info.version for v in served.crd.spec.versions):
         call.warn(f"{resource.api_version} {resource.kind} is deprecated")
     return await verb(api, exchange, call)

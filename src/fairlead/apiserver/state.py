@@ -52,6 +52,8 @@ class Call(msgspec.Struct):
     warnings: list[str] = []
     repeated: Mapping[str, bool] = {}
     """Where the body names a field twice: all of its fields in order, and whether each is (`bodies.duplicates`)."""
+    annotations: dict[str, str] = {}
+    """What admission says for the audit log."""
 
     @property
     def key(self) -> str:

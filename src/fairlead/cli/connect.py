@@ -22,6 +22,8 @@ def connection(directory: Path | None, *, autostart: bool = False) -> kubeconfig
         if not autostart:
             terminal.fail(f"nothing serves {place.path}; start it with: fairlead up --detach")
         _start(place)
+    if place.socket.exists():
+        return kubeconfig.Connection("http://localhost", socket=place.socket)
     return kubeconfig.load(str(place.kubeconfig))
 
 

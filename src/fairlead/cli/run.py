@@ -48,7 +48,7 @@ def command(directory: Path | None, workdir: Path, no_upload: bool, detach: bool
     except errors.StatusError as error:
         terminal.fail(error.message)
     except OSError as error:
-        terminal.fail(f"{found.server} does not answer: {error}")
+        terminal.fail(f"{found.place} does not answer: {error}")
     except KeyboardInterrupt:
         click.echo(f"\nno longer following; the job goes on. Stop it with: {_stop(wish)}", err=True)
         ended = 130

@@ -27,7 +27,7 @@ def command(directory: Path | None, output: str) -> None:
     try:
         report = asyncio.run(_report(found))
     except (OSError, errors.StatusError) as error:
-        terminal.fail(f"{found.server} does not answer: {error}")
+        terminal.fail(f"{found.place} does not answer: {error}")
     if output == "json":
         terminal.emit(report)
         return
@@ -55,7 +55,7 @@ async def _report(found: Any) -> dict[str, Any]:
     for pod in pods:
         phases[pod.status.phase] = phases.get(pod.status.phase, 0) + 1
     return {
-        "server": found.server,
+        "server": found.place,
         "nodes": [_node(n, pods) for n in nodes],
         "pods": phases,
         "trainjobs": [_job(j, pods) for j in jobs],

@@ -181,14 +181,18 @@ class HttpClient:
 
     def _session(self) -> aiohttp.ClientSession:
         if self._opened is None:
-            secure = self.connection.server.startswith("https:")
-            # Every watch holds a connection, so their number must not be limited.
-            connector = aiohttp.TCPConnector(limit=0, ssl=tls.context_of(self.connection) if secure else True)
             self._opened = aiohttp.ClientSession(
-                connector=connector, cookie_jar=aiohttp.DummyCookieJar(),
+                connector=self._connector(), cookie_jar=aiohttp.DummyCookieJar(),
                 headers={"User-Agent": f"fairlead/{fairlead.__version__}"},
             )  # fmt: skip
         return self._opened
+
+    def _connector(self) -> aiohttp.BaseConnector:
+        """Every watch holds a connection, so their number must not be limited."""
+        if self.connection.socket is not None:
+            return aiohttp.UnixConnector(str(self.connection.socket), limit=0)
+        secure = self.connection.server.startswith("https:")
+        return aiohttp.TCPConnector(limit=0, ssl=tls.context_of(self.connection) if secure else True)
 
     def _headers(self, asked: Request, accept: str) -> dict[str, str]:
         headers = {"Accept": accept}

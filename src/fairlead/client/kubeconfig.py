@@ -41,6 +41,13 @@ class Connection(msgspec.Struct, frozen=True):
     server_name: str = ""
     """The name to expect in the server's certificate, where it is not the host's."""
     proxy: str = ""
+    socket: Path | None = None
+    """A unix socket to connect to; the server knows the user by the process that connects."""
+
+    @property
+    def place(self) -> str:
+        """Where the server is, for people."""
+        return str(self.socket or self.server)
 
 
 def load(path: str | Path | None = None, context: str = "") -> Connection:

@@ -1,7 +1,8 @@
 """Home: the state folder of one embedded control plane, and whether that control plane runs.
 
-`<dir>/kubeconfig` is for clients, `<dir>/fairlead.json` says which process serves the folder, `<dir>/fairlead.log` is
-the log of a detached one. The lock that keeps two control planes apart is the store's, not decided here.
+`<dir>/kubeconfig` is for clients, `<dir>/api.sock` for those of this machine and without credentials,
+`<dir>/fairlead.json` says which process serves the folder, `<dir>/fairlead.log` is the log of a detached one. The lock
+that keeps two control planes apart is the store's, not decided here.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ class Home:
         self.kubeconfig = path / "kubeconfig"
         self.log = path / "fairlead.log"
         self.record = path / "fairlead.json"
+        self.socket = path / "api.sock"
 
     def running(self) -> Running | None:
         """The control plane that serves this folder now, if any."""

@@ -22,6 +22,8 @@ from aiohttp import web
 
 from fairlead.apiserver import app as http
 from fairlead.apiserver import assembly, auth, certs
+from fairlead.apiserver.audit import policy as audit
+from fairlead.apiserver.audit.writer import Rotation
 from fairlead.base import telemetry
 from fairlead.base.clock import SYSTEM
 from fairlead.sdk import home
@@ -31,6 +33,7 @@ from fairlead.store import folder
 from fairlead.store.sqlite import SqliteStore
 
 _log = telemetry.logger("server")
+_SOCKET_PATH = 107
 
 
 class StartError(Exception):
@@ -76,12 +79,16 @@ class _Process:
         certificates = certs.ensure(self.place.path / "pki", now=SYSTEM.now(), hosts=[found.network.gateway])
         tokens = auth.ensure_tokens(self.place.path / "pki" / "tokens.csv")
         agents = node.Agents()
-        wiring = assembly.Settings(tokens, certificates.signing_key.read_bytes(), agents)
+        wiring = assembly.Settings(
+            tokens, certificates.signing_key.read_bytes(), agents, audit=_audit(self.told, self.place),
+            requests_at_once=self.told.configuration.requestsAtOnce,
+        )  # fmt: skip
         server = assembly.assemble(self.store, wiring)
         await server.start()
         client = server.client()
         await contents.fill(client, certificates.ca_pem)
         port = await self._listen(server.app, certs.server_context(certificates), found.network.gateway)
+        await self._listen_locally(server.app)
         url = f"https://127.0.0.1:{port}"
         self._write_kubeconfig(auth.kubeconfig(url, certificates.ca_pem, auth.token_of(tokens, auth.ADMIN.name)))
         agent = node.agent(self.told, client, agents, found, port)
@@ -112,6 +119,16 @@ class _Process:
         if gateway != "127.0.0.1":
             self._runners.append(await http.serve(app, port, context, host=gateway))
         return port
+
+    async def _listen_locally(self, app: http.App) -> None:
+        """Serve on the unix socket, where its path is short enough for one (the kernel allows 107 bytes)."""
+        path = str(self.place.socket)
+        if len(os.fsencode(path)) > _SOCKET_PATH:
+            _log.warning("%s is too long a path for a unix socket: local clients use the kubeconfig", path)
+            return
+        self.place.socket.unlink(missing_ok=True)
+        owner = self.place.path.stat().st_uid
+        self._runners.append(await http.serve_local(app, path, owner))
 
     def _write_kubeconfig(self, config: dict[str, Any]) -> None:
         text = yaml.safe_dump(config, sort_keys=False)
@@ -145,6 +162,7 @@ class _Process:
         await server.close()
         for runner in self._runners:
             await runner.cleanup()
+        self.place.socket.unlink(missing_ok=True)
         await self.store.close()
         self.place.forget()
 
@@ -153,6 +171,19 @@ class _Process:
         lines += [f"  {what:<10} {how:<16} {consequence}" for what, how, consequence in summary]
         lines.append(f"export KUBECONFIG={self.place.kubeconfig}")
         print("\n".join(lines), file=sys.stderr, flush=True)  # noqa: T201  (for people, not a log)
+
+
+def _audit(told: Settings, place: home.Home) -> assembly.Audit | None:
+    """What is recorded of requests. Raises StartError for a policy that cannot be used."""
+    asked = told.configuration.audit
+    if asked is None:
+        return None
+    try:
+        policy = audit.read(asked.policy)
+    except audit.Invalid as error:
+        raise StartError(str(error)) from error
+    rotation = Rotation(asked.maxSize * 1024 * 1024, asked.maxBackups, asked.maxAge)
+    return assembly.Audit(policy, asked.path or place.path / "audit.log", rotation)
 
 
 def _settle_memory() -> None:

@@ -16,6 +16,19 @@ class SettingsError(Exception):
     """A setting is wrong; the message names it and says what would be right."""
 
 
+class Audit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is written down of requests, and where. Sizes are in MiB; 0 is without limit."""
+
+    policy: Path
+    """A file with an `audit.k8s.io/v1 Policy`."""
+    path: Path | None = None
+    """Default: `audit.log` in the state folder."""
+    maxSize: int = 100
+    maxBackups: int = 10
+    maxAge: int = 30
+    """Days."""
+
+
 class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The configuration file (YAML). Everything in it is optional."""
 
@@ -29,6 +42,9 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     maxPods: int = 110
     environment: Mapping[str, str] = {}
     """Variables for every container, over the host's."""
+    audit: Audit | None = None
+    requestsAtOnce: int = 200
+    """How many requests of one user may be under way; group system:masters is exempt."""
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -56,9 +72,15 @@ def configuration(path: Path | None) -> Configuration:
     if path is None:
         return Configuration()
     try:
-        return msgspec.convert(yaml.safe_load(path.read_text()) or {}, Configuration)
+        return msgspec.convert(yaml.safe_load(path.read_text()) or {}, Configuration, dec_hook=_path)
     except (OSError, yaml.YAMLError, msgspec.ValidationError) as error:
         raise SettingsError(f"{path}: {error}") from error
+
+
+def _path(type_: type, value: object) -> Path:
+    if type_ is Path and isinstance(value, str):
+        return Path(value)
+    raise TypeError(f"{value!r} is no path")
 
 
 FIRST_PORT = 6443

@@ -157,7 +157,7 @@ def test_a_trainjobs_defaults(kinds: Any) -> None:
         ),
         (
             trainjob(trainer={"numProcPerNode": 0}),
-            ('spec.trainer.numProcPerNode: Invalid value: 0: must be greater than or equal to 1'),
+            ("spec.trainer.numProcPerNode: Invalid value: 0: must be greater than or equal to 1"),
         ),
         (trainjob(trainer={"env": [{"name": "PET_NNODES", "value": "1"}]}), "spec.trainer.env: Invalid value: "),
         (
