@@ -34,6 +34,8 @@ SHUTDOWN_SECONDS = 1.0
 """How long requests under way may take when the server stops. (Streams have been ended before.)"""
 _STREAMS = frozenset(("log", "exec", "attach", "portforward", "proxy"))
 """Subresources whose answer may last, as that of a watch does."""
+_WARNINGS, _WARNING = 4096, 256
+"""Characters of an answer's warnings; and of each one where they are more."""
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"))
 _log = telemetry.logger("apiserver")
 
@@ -149,9 +151,19 @@ async def recover(_app: App, exchange: Exchange, handle: Handle) -> web.StreamRe
         _log.exception("%s %s failed", exchange.request.method, exchange.request.path)
         response = resources.failure(errors.internal(f"{type(error).__name__}: {error}"))
     if exchange.warnings and not response.prepared:
-        for text in exchange.warnings:
-            response.headers.add("Warning", '299 - "{}"'.format(text.replace("\\", "\\\\").replace('"', '\\"')))
+        _warn(response, exchange.warnings)
     return response
+
+
+def _warn(response: web.StreamResponse, warnings: list[str]) -> None:
+    """As upstream: many warnings are cut short, and one that no header can carry is left out."""
+    long = sum(map(len, warnings)) > _WARNINGS
+    left = _WARNINGS
+    for text in warnings:
+        said = text[:_WARNING] if long else text
+        left -= len(said)
+        if left >= 0 and said.isprintable():
+            response.headers.add("Warning", '299 - "{}"'.format(said.replace("\\", "\\\\").replace('"', '\\"')))
 
 
 async def describe(_app: App, exchange: Exchange, handle: Handle) -> web.StreamResponse:

@@ -64,7 +64,7 @@ def decode(body: bytes) -> dict[str, Any]:
             text = f"protobuf is not served for {version} {kind}; send application/json"
             raise errors.unsupported_media_type(text)
         return {"apiVersion": version, "kind": kind, **_message(name)(raw)}
-    except (_Malformed, ValueError, OverflowError, struct.error, RecursionError) as error:  # msgspec's are ValueErrors
+    except (_Malformed, ValueError, OSError, OverflowError, struct.error, RecursionError) as error:
         raise errors.bad_request(f"the request's body is malformed protobuf: {error}") from None
 
 
@@ -86,8 +86,10 @@ def _go_type(api_version: str, kind: str) -> str:
 # --- the wire ------------------------------------------------------------------------------------------------------
 
 
-def _fields(data: bytes) -> Iterator[tuple[int, Raw]]:
+def _fields(data: Raw) -> Iterator[tuple[int, Raw]]:
     """The fields of a message: number and raw value, in order."""
+    if not isinstance(data, bytes):
+        raise _Malformed("a number where a message is expected")
     at, end = 0, len(data)
     while at < end:
         tag, at = _varint(data, at)
@@ -156,6 +158,8 @@ def _double(raw: Any) -> float:
 
 
 def _base64(raw: Any) -> str:
+    if not isinstance(raw, bytes):
+        raise _Malformed("a number where bytes are expected")
     return base64.b64encode(raw).decode()
 
 

@@ -102,7 +102,7 @@ def _bare_list(values: Sequence[Any]) -> list[Any]:
 
 def _merge_list(original: list[Any], patch: list[Any], structure: Structure | None) -> list[Any]:
     if not any(isinstance(v, dict) for v in (*original, *patch)):
-        merged = list(dict.fromkeys([*original, *patch]))
+        merged = list(dict.fromkeys(map(_itself, [*original, *patch])))
         return _ordered(merged, patch, original, _itself)
     key = structure.merge_key if structure is not None else ""
     if not key:
@@ -145,10 +145,13 @@ def _special(original: list[Any], patch: list[Any], key: str) -> tuple[list[Any]
 def _key_of(element: Any, key: str) -> Any:
     if not isinstance(element, dict) or key not in element:
         raise PatchError(f"map: {element!r} does not contain declared merge key: {key}", 400)
-    return element[key]
+    return _itself(element[key])
 
 
 def _itself(value: Any) -> Any:
+    """What an element is known by."""
+    if isinstance(value, list | dict):
+        raise PatchError(f"{value!r} is no scalar, and elements of this list are told apart by scalars", 400)
     return value
 
 

@@ -56,7 +56,7 @@ def create(job: Obj) -> None:
     job["status"] = {}
     if spec.get("manualSelector"):
         return
-    name, uid = meta["name"], meta["uid"]
+    name, uid = meta.get("name", ""), meta["uid"]
     template = spec["template"]["metadata"]
     labels = {LEGACY_UID: uid, LEGACY_NAME: name, UID: uid, NAME: name}
     given = template.setdefault("labels", {})

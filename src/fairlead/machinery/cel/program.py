@@ -196,7 +196,7 @@ def _called(name: str, call: Callable[..., Any], arguments: list[Closure]) -> Cl
             return call(*given)
         except CelError:
             raise
-        except (TypeError, ValueError, AttributeError, OverflowError) as e:
+        except (TypeError, ValueError, AttributeError, LookupError, OverflowError) as e:
             raise CelError(f"no such overload: {name} ({e})") from None
 
     return run
