@@ -4,8 +4,9 @@ What each of them makes of a script is compared with what a real server made of 
 (tests/golden/kubernetes, written by `--record`). So the embedded server is held to real answers without a cluster.
 
 The real server needs its namespace, service account and garbage collector controllers, and no Job controller: that one
-is what is tested here. Nothing is touched there outside of namespaces named `fairlead-...`, which are deleted again;
-the bundled definitions are created if they are absent.
+is what is tested here, unless `--their-jobs` says that upstream's is there, to record what it does. Nothing is touched
+there outside of namespaces named `fairlead-...`, which are deleted again; the bundled definitions are created if they
+are absent.
 """
 
 from __future__ import annotations
@@ -54,6 +55,7 @@ LIMIT = 60.0
 def pytest_addoption(parser):
     parser.addoption("--kubeconfig", help="a real Kubernetes API server to compare with")
     parser.addoption("--record", action="store_true", help="write down what the real server answers")
+    parser.addoption("--their-jobs", action="store_true", help="the real server runs upstream's Job controller")
 
 
 def pytest_generate_tests(metafunc):
@@ -219,9 +221,9 @@ class EmbeddedWorld(World):
 class RealWorld(World):
     """Over HTTP, in real time."""
 
-    def __init__(self, client, namespace, manager, kubelet):
+    def __init__(self, client, namespace, manager, kubelet, pace):
         super().__init__(client, namespace)
-        self.manager, self.kubelet = manager, kubelet
+        self.manager, self.kubelet, self.pace = manager, kubelet, pace
 
     async def until(self, there, what):
         return await eventually(there, what)
@@ -230,7 +232,7 @@ class RealWorld(World):
         """Two looks at a settled manager, with nothing written in between."""
         before = None
         while True:
-            await asyncio.sleep(0.4)
+            await asyncio.sleep(self.pace)
             seen = []
             for resource in SHOWN:
                 items = (await self.client.list(resource.plain, self.namespace)).items
@@ -248,21 +250,22 @@ async def world(request, side):
         async with Cluster([*CONTROLLERS, garbage.CONTROLLER], nodes=len(NODES), bundled=True) as cluster:
             cluster.kubelet.nodes[:] = NODES
             await cluster.create(builders.namespace(name))
-            await cluster.create(builders.any_of(core.SERVICE_ACCOUNTS, "default", name))
             yield EmbeddedWorld(cluster, name)
         return
     client = Within(HttpClient(request.getfixturevalue("connection")), name)
     await install(client)
-    async with namespace_of(client, name), managed(client) as (manager, kubelet):
-        yield RealWorld(client, name, manager, kubelet)
+    # Upstream's Job controller looks at Pods that have changed after a second.
+    ours, pace = (CONTROLLERS[1:], 1.5) if request.config.getoption("--their-jobs") else (CONTROLLERS, 0.4)
+    async with namespace_of(client, name), managed(client, ours) as (manager, kubelet):
+        yield RealWorld(client, name, manager, kubelet, pace)
     await client.close()
 
 
 @contextlib.asynccontextmanager
-async def managed(client):
+async def managed(client, controllers):
     """A manager with the controllers and the pretended nodes' kubelet."""
     kubelet = SimulatedKubelet(NODES)
-    manager = Manager(client, SYSTEM, [*CONTROLLERS, kubelet.controller])
+    manager = Manager(client, SYSTEM, [*controllers, kubelet.controller])
     tasks = [asyncio.create_task(manager.run()), asyncio.create_task(kubelet.bind(client, SYSTEM))]
     try:
         yield manager, kubelet
@@ -479,9 +482,6 @@ async def http(request, side):
     server = assembly.assemble(store, assembly.Settings(tokens={"secret": ADMIN}))
     await server.start()
     await server.client().create(core.NAMESPACES.plain, builders.namespace(name).manifest())
-    await server.client().create(
-        core.SERVICE_ACCOUNTS.plain, builders.any_of(core.SERVICE_ACCOUNTS, "default", name).manifest()
-    )
     runner = await app.serve(server.app, 0, None)
     headers = {"Authorization": "Bearer secret", "User-Agent": "kubectl/v1.36.0"}
     async with aiohttp.ClientSession(headers=headers) as session:

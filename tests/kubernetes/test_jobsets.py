@@ -72,7 +72,7 @@ async def test_jobset_restarts(world, judge):
 
 
 async def test_jobset_restarts_too_often(world, judge):
-    await world.create(jobset(failurePolicy={"maxRestarts": 1}).replicated("a", template("run=0.1s,exit=1")))
+    await world.create(jobset(failurePolicy={"maxRestarts": 1}).replicated("a", template("run=3s,exit=1")))
     await world.has(JOBSETS, "set", "Failed")
     await world.running(0)
     judge("jobset-max-restarts", await world.outcome())

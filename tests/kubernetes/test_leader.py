@@ -39,9 +39,6 @@ async def client(request, side):
     await server.start()
     client = server.client()
     await client.create(core.NAMESPACES.plain, builders.namespace(NAMESPACE).manifest())
-    await client.create(
-        core.SERVICE_ACCOUNTS.plain, builders.any_of(core.SERVICE_ACCOUNTS, "default", NAMESPACE).manifest()
-    )
     yield client
     await server.close()
     await store.close()

@@ -276,7 +276,6 @@ WORDED = {
 DIFFERS = {
     "pod with a resource version": "400 and a reason; upstream's 500 has none",
     "bad watch": "400 and a reason; upstream's 500 has none",
-    "pod field twice": "a key that stands twice in a JSON object is not seen; the last one counts",
     "job long name": "a Job's own labels, which are its template's, are checked, too",
     "no kind": "apiVersion and kind of a custom object may be left out, as those of others",
     "pod with affinity": "no warning about a null labelSelector",

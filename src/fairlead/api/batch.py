@@ -7,11 +7,47 @@ from typing import Any
 from fairlead.api.meta import Condition, Object, Resource, View
 
 
+class OnExitCodes(View, frozen=True):
+    operator: str = "In"
+    values: list[int] = []
+    containerName: str | None = None
+    """None: any container."""
+
+
+class OnPodCondition(View, frozen=True):
+    type: str
+    status: str = "True"
+
+
+class FailureRule(View, frozen=True):
+    action: str = ""
+    """FailJob, FailIndex, Ignore or Count."""
+    onExitCodes: OnExitCodes | None = None
+    onPodConditions: list[OnPodCondition] = []
+
+
+class PodFailurePolicy(View, frozen=True):
+    rules: list[FailureRule] = []
+
+
+class SuccessRule(View, frozen=True):
+    succeededIndexes: str | None = None
+    succeededCount: int | None = None
+
+
+class SuccessPolicy(View, frozen=True):
+    rules: list[SuccessRule] = []
+
+
 class JobSpec(View, frozen=True):
     parallelism: int = 1
     completions: int | None = None
     completionMode: str = "NonIndexed"
     backoffLimit: int = 6
+    backoffLimitPerIndex: int | None = None
+    maxFailedIndexes: int | None = None
+    podFailurePolicy: PodFailurePolicy | None = None
+    successPolicy: SuccessPolicy | None = None
     suspend: bool = False
     activeDeadlineSeconds: int | None = None
     ttlSecondsAfterFinished: int | None = None
@@ -37,7 +73,8 @@ class JobStatus(View, frozen=True):
     startTime: str | None = None
     completionTime: str | None = None
     completedIndexes: str = ""
-    failedIndexes: str = ""
+    failedIndexes: str | None = None
+    """None unless there is a backoffLimitPerIndex."""
     uncountedTerminatedPods: UncountedPods | None = None
     conditions: list[Condition] = []
 

@@ -164,8 +164,3 @@ def test_pods_of_a_job_that_is_gone_lose_their_finalizer() -> None:
 
 def test_another_manager_is_left_alone() -> None:
     assert reconcile(job(managedBy="kueue.x-k8s.io/multikueue")) == []
-
-
-def test_indexes_are_written_in_runs() -> None:
-    assert controller._compress({1, 3, 4, 5, 7, 8}) == "1,3-5,7,8"
-    assert controller._expand("1,3-5,7,8") == {1, 3, 4, 5, 7, 8}

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
-from fairlead.apiserver.kinds import jobrules, podspec
-from fairlead.apiserver.kinds.ways import Obj, Ways, spec_of
+from fairlead.apiserver.kinds import jobrules, jobstatus, naming, podspec
+from fairlead.apiserver.kinds.ways import Obj, Ways, part, parts, spec_of
 from fairlead.base.errors import Cause
 from fairlead.machinery import causes
 
@@ -20,7 +19,7 @@ _FIXED = (
     "selector", "completionMode", "podFailurePolicy", "backoffLimitPerIndex", "maxFailedIndexes", "managedBy",
     "successPolicy",
 )  # fmt: skip
-_SCHEDULING = ("nodeSelector", "affinity", "tolerations", "schedulingGates")
+_SCHEDULING = ("nodeSelector", "tolerations", "schedulingGates")
 
 
 def default(job: Obj) -> None:
@@ -69,11 +68,16 @@ def create(job: Obj) -> None:
 
 
 def rules(job: Obj) -> Iterator[Cause]:
-    spec = spec_of(job)
-    yield from jobrules.validate(spec, "spec")
+    spec, name = spec_of(job), job["metadata"].get("name", "")
     if not spec.get("manualSelector"):
-        yield from jobrules.generated(job, UID, NAME)
+        yield from jobrules.generated(job, (LEGACY_UID, LEGACY_NAME, UID, NAME))
+    yield from jobrules.validate(spec, "spec")
     yield from jobrules.chosen(spec)
+    if spec.get("completionMode") == "Indexed" and (spec.get("completions") or 0) > 0:
+        longest = f"{name}-{spec['completions'] - 1}"
+        if naming.label(longest):
+            detail = f"will not able to create pod with invalid DNS label: {longest}"
+            yield causes.invalid("metadata.name", name, detail)
 
 
 # --- updates -------------------------------------------------------------------------------------------------------
@@ -98,36 +102,31 @@ def _completions(after: Obj, before: Obj) -> Iterator[Cause]:
         return
     if after.get("completionMode") != "Indexed":
         yield causes.invalid("spec.completions", wanted, causes.IMMUTABLE)
-    elif wanted is None or was is None or wanted != after.get("parallelism"):
-        detail = "can only be modified in tandem with parallelism such that their values are equal"
-        yield causes.invalid("spec.completions", wanted, f"{detail}: {causes.IMMUTABLE}")
+    elif wanted is not None and wanted != after.get("parallelism"):
+        yield causes.invalid("spec.completions", wanted, "can only be modified in tandem with spec.parallelism")
 
 
 def _mutable(old: Obj) -> bool:
-    """Where Pods go may change while a Job is suspended and has not started."""
-    return bool(old["spec"].get("suspend")) and not old.get("status", {}).get("startTime")
+    """Where Pods go, and what they ask for, may change while a Job is suspended and has no Pods."""
+    status = part(old, "status")
+    held = any(c.get("type") == "Suspended" and c.get("status") == "True" for c in parts(status, "conditions"))
+    return bool(old["spec"].get("suspend")) and (held or not status.get("startTime")) and not status.get("active")
 
 
 def _template(after: Obj, before: Obj, mutable: bool) -> Iterator[Cause]:
-    if not mutable or _fixed_part(after) != _fixed_part(before):
+    if not mutable:
         yield causes.invalid("spec.template", after, causes.IMMUTABLE)
+    elif _fixed_part(part(after, "spec")) != _fixed_part(part(before, "spec")):
+        yield causes.invalid("spec.template.spec", part(after, "spec"), causes.IMMUTABLE)
 
 
-def _fixed_part(template: Obj) -> Any:
-    """A template without what may change while suspended: labels, annotations, placement, resources."""
-    spec = {k: v for k, v in template.get("spec", {}).items() if k not in _SCHEDULING}
+def _fixed_part(pod: Obj) -> Obj:
+    """A Pod's spec without what may change while suspended: placement, resources."""
+    fixed = {k: v for k, v in pod.items() if k not in _SCHEDULING}
+    fixed["affinity"] = {k: v for k, v in part(pod, "affinity").items() if k != "nodeAffinity"}
     for field in ("initContainers", "containers"):
-        spec[field] = [{k: v for k, v in c.items() if k != "resources"} for c in spec.get(field, ())]
-    meta = {k: v for k, v in template.get("metadata", {}).items() if k not in {"labels", "annotations"}}
-    return meta, spec
+        fixed[field] = [{k: v for k, v in c.items() if k != "resources"} for c in parts(pod, field)]
+    return fixed
 
 
-def status_rules(new: Obj, _old: Obj) -> Iterator[Cause]:
-    """Counts are counts."""
-    status = new.get("status", {})
-    for field in ("active", "succeeded", "failed", "ready", "terminating"):
-        if status.get(field, 0) < 0:
-            yield causes.invalid(f"status.{field}", status[field], "must be greater than or equal to 0")
-
-
-WAYS = {("batch", "jobs"): Ways(default, rules, transitions, status_rules, create=create)}
+WAYS = {("batch", "jobs"): Ways(default, rules, transitions, jobstatus.validate, create=create)}
