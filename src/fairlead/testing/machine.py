@@ -66,7 +66,10 @@ class Machine:
         await self.agent.stop(keep_pods=keep_pods)
 
     async def create(self, pod: PodBuilder) -> None:
-        await self.client.create(PODS, pod.on("local").manifest())
+        """Create it as bound to this machine; without credentials, which nobody here could give it."""
+        manifest = pod.on("local").manifest()
+        manifest["spec"].setdefault("automountServiceAccountToken", False)
+        await self.client.create(PODS, manifest)
 
     async def see(self, name: str, true: Callable[[Pod | None], object]) -> Pod:
         """The Pod, once that is true of it."""
