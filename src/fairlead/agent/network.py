@@ -151,6 +151,8 @@ class Namespaces:
         self._network = self._choose(digest)
         self.gateway = str(self._network[1])
         self._book = _Book(state, self._network, ())
+        self._seen: set[str] = set()
+        """Whose place this agent has seen to be whole."""
         self._mtu = _host_mtu()
         os.makedirs(NAMESPACES, exist_ok=True)
         _sweep()
@@ -183,8 +185,10 @@ class Namespaces:
             link = f"f{self._mark}{short}"[:15]
             known = Attachment(self._book.allocate(), f"{NAMESPACES}/fl-{self._mark}-{short}", link)
             self._book.put(uid, known)
-        if not self._whole(known):
-            self._make(known)
+        if uid not in self._seen:
+            if not self._whole(known):
+                self._make(known)
+            self._seen.add(uid)
         return known
 
     def _whole(self, a: Attachment) -> bool:
@@ -216,6 +220,7 @@ class Namespaces:
         if found is not None:
             # The interfaces go with the namespace, in the kernel's own time: removing them here takes 30 ms each.
             netlink.remove_namespace(found.namespace)
+        self._seen.discard(uid)
         self._book.drop(uid)
 
     def close(self) -> None:

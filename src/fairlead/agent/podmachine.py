@@ -84,6 +84,11 @@ class PodMachine:
         return self.phase in ("Succeeded", "Failed")
 
     @property
+    def starting(self) -> bool:
+        """The start of a first container is under way, and there is nothing else to tell."""
+        return not self.ending and self.phase == "Pending" and any(c.phase == "starting" for c in self.containers)
+
+    @property
     def over(self) -> bool:
         """Finished, and all that it had on the node released."""
         return self.finished and self._torn

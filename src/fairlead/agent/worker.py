@@ -27,6 +27,9 @@ from fairlead.machinery import quantity
 log = telemetry.logger("agent.pod")
 
 _LACKING = (environment.Missing, volumes.Refused, OSError, StatusError)
+_PATIENCE = 0.1
+"""Seconds for which it may go untold that a container is being started: mostly it runs by then, and one write tells
+both."""
 _MESSAGE_PATH = "/dev/termination-log"
 _UNASKED = (_MESSAGE_PATH, "/etc/hosts", "/var/run/secrets/kubernetes.io/serviceaccount")
 """Where every container has something, whether its Pod asks for volumes or not."""
@@ -48,6 +51,7 @@ class PodWorker:
         self._volumes: list[Volume] | None = None
         self._published: dict[str, Any] | None = None
         self._quiet = self.machine.finished
+        self._late: asyncio.TimerHandle | None = None
         self._wake: asyncio.Task[None] | None = None
         self._wake_time = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -111,9 +115,19 @@ class PodWorker:
         if not self.present or self._quiet:
             return
         status = self.machine.status(now)
-        if status != self._published:
-            self._published = status
-            self.node.reporter.publish(self.pod, status)
+        if status == self._published:
+            return
+        if self.machine.starting and self._late is None:
+            self._late = asyncio.get_running_loop().call_later(_PATIENCE, self._publish_now)
+        elif not self.machine.starting:
+            self._publish_now(status)
+
+    def _publish_now(self, status: dict[str, Any] | None = None) -> None:
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
+        self._published = status or self.machine.status(self.node.clock.now())
+        self.node.reporter.publish(self.pod, self._published)
 
     def changed(self, pod: Pod) -> None:
         """The object is another now. Conditions that are ours are set right if somebody else has set them (the node
@@ -349,6 +363,8 @@ class PodWorker:
 
     def cancel(self) -> None:
         """Stop acting. What runs keeps running."""
+        if self._late is not None:
+            self._late.cancel()
         for task in (*self._tasks, *([self._wake] if self._wake else [])):
             task.cancel()
 

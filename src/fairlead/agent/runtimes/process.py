@@ -7,7 +7,7 @@
         exit.json        how it ended
         input            the pipe to its standard input, where it has one
         work/            the working directory, unless the container names one
-        view/            the shim's scratch mount point
+    <state>/view/        the shims' scratch mount point, which each has in a mount namespace of its own
 
 Invariants: a directory is made before anything runs, so that what runs is always found again; a pid is believed only
 together with its start time; an end is reported once. It is not a security boundary.
@@ -110,6 +110,8 @@ class ProcessRuntime:
         self._on_exit: OnExit = lambda ref, exited: None
         self._watcher: asyncio.Task[None] | None = None
         os.makedirs(self._pods, exist_ok=True)
+        self._view = os.path.join(os.path.abspath(state), "view")
+        os.makedirs(self._view, exist_ok=True)
         self._nursery = Nursery(_compiled(os.path.abspath(state)))
 
     # --- adoption
@@ -169,7 +171,6 @@ class ProcessRuntime:
         try:
             os.makedirs(directory)
             os.mkdir(directory + "/work")
-            os.mkdir(directory + "/view")
             group = self._limiter.create("_".join(map(str, spec.ref)), spec.limits)
             console = await self._console(spec, directory)
         except OSError as e:
@@ -268,7 +269,7 @@ class ProcessRuntime:
     def _order(self, spec: ContainerSpec, directory: str, record: _Record) -> dict[str, Any]:
         return {
             "dir": directory, "command": spec.command, "env": _environment(spec.env, spec.tty), "cwd": record.cwd,
-            "log": directory + "/output.log", "scratch": directory + "/view", "root": spec.root,
+            "log": directory + "/output.log", "scratch": self._view, "root": spec.root,
             "hostname": spec.hostname if self._sandbox.mount else "", "netns": spec.netns, "mounts": spec.mounts,
             "mountns": self._sandbox.mount, "pidns": self._sandbox.pid, "userns": self._sandbox.user,
             "beside": self._processes_of(spec.beside),
