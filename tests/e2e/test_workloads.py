@@ -137,6 +137,42 @@ def test_top_shows_what_is_used(kubectl: Kubectl, namespace: str) -> None:
     assert kubectl("top", "pod", "busy", "--containers", *n).stdout.split()[:2] == ["POD", "NAME"]
 
 
+def test_autoscale(kubectl: Kubectl, namespace: str) -> None:
+    n = ("-n", namespace)
+    busy = WEB.replace('[sleep, "600"]', "[sh, -c, 'while :; do :; done']").replace("replicas: 3", "replicas: 1")
+    apply(kubectl, namespace, busy.replace("name: web", "name: busy"))
+    kubectl("autoscale", "deployment/busy", "--min=1", "--max=2", "--cpu-percent=50", *n)
+    kubectl("wait", "--for=jsonpath={.spec.replicas}=2", "deployment/busy", *n, "--timeout=90s")
+    shown = kubectl("get", "hpa", "busy", *n).stdout.splitlines()
+    assert shown[0].split() == ["NAME", "REFERENCE", "TARGETS", "MINPODS", "MAXPODS", "REPLICAS", "AGE"]
+    assert shown[1].split()[1] == "Deployment/busy"
+    assert "/50%" in shown[1]
+    path = f"/apis/autoscaling/v1/namespaces/{namespace}/horizontalpodautoscalers/busy"
+    old = json.loads(kubectl("get", "--raw", path).stdout)
+    assert old["spec"]["targetCPUUtilizationPercentage"] == 50
+
+
+def test_cron_jobs_and_budgets(kubectl: Kubectl, namespace: str) -> None:
+    n = ("-n", namespace)
+    kubectl("create", "cronjob", "tick", "--image=busybox", "--schedule=0 0 1 1 *", *n, "--", "true")
+    kubectl("create", "job", "now", "--from=cronjob/tick", *n)
+    kubectl("wait", "--for=condition=Complete", "job/now", *n, "--timeout=30s")
+    assert kubectl("get", "cronjobs", *n).stdout.split()[:3] == ["NAME", "SCHEDULE", "TIMEZONE"]
+    apply(kubectl, namespace, WEB.replace("replicas: 3", "replicas: 1"))
+    kubectl("create", "pdb", "keep", "--selector=app=web", "--min-available=1", *n)
+    kubectl("rollout", "status", "deployment/web", *n, "--timeout=60s")
+    kubectl("wait", "--for=jsonpath={.status.expectedPods}=1", "pdb/keep", *n, "--timeout=30s")
+    pod = kubectl("get", "pods", "-l", "app=web", *n, "-o", "jsonpath={.items[0].metadata.name}").stdout
+    body = json.dumps(
+        {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod, "namespace": namespace}}
+    )
+    path = f"/api/v1/namespaces/{namespace}/pods/{pod}/eviction"
+    refused = kubectl("create", "--raw", path, "-f", "-", stdin=body, check=False)
+    assert "Cannot evict pod as it would violate the pod's disruption budget." in refused.stderr
+    kubectl("delete", "pdb", "keep", *n)
+    kubectl("create", "--raw", path, "-f", "-", stdin=body)
+
+
 def test_a_stateful_set_keeps_names_and_rolls_back(kubectl: Kubectl, namespace: str) -> None:
     n = ("-n", namespace)
     apply(kubectl, namespace, DB)

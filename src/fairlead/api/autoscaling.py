@@ -1,4 +1,4 @@
-"""autoscaling/v2: HorizontalPodAutoscaler."""
+"""autoscaling/v2, and v1: HorizontalPodAutoscaler."""
 
 from __future__ import annotations
 
@@ -84,4 +84,11 @@ AUTOSCALERS: Resource[HorizontalPodAutoscaler] = Resource(
     schema="io.k8s.api.autoscaling.v2.HorizontalPodAutoscaler",
 )  # fmt: skip
 
-RESOURCES: tuple[Resource[Any], ...] = (AUTOSCALERS,)
+AUTOSCALERS_V1: Resource[Object] = Resource(
+    "autoscaling", "v1", "HorizontalPodAutoscaler", "horizontalpodautoscalers", Object,
+    singular="horizontalpodautoscaler", short=("hpa",), categories=("all",), status=True,
+    schema="io.k8s.api.autoscaling.v1.HorizontalPodAutoscaler",
+)  # fmt: skip
+"""The same objects, as older clients see them."""
+
+RESOURCES: tuple[Resource[Any], ...] = (AUTOSCALERS, AUTOSCALERS_V1)

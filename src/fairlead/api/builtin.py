@@ -12,6 +12,7 @@ from fairlead.api import (
     coordination,
     core,
     discovery,
+    events,
     metrics,
     networking,
     node,
@@ -37,6 +38,7 @@ RESOURCES: tuple[Resource[Any], ...] = (
     *storage.RESOURCES,
     *node.RESOURCES,
     *metrics.RESOURCES,
+    *events.RESOURCES,
     *resource.RESOURCES,
     *rbac.RESOURCES,
 )

@@ -14,6 +14,7 @@ import msgspec
 from fairlead.api import builtin
 from fairlead.api.apiextensions import Column, CustomResourceDefinition, ScaleSubresource
 from fairlead.api.meta import Resource
+from fairlead.apiserver.versions import CONVERSIONS, Conversion
 from fairlead.machinery import tables
 from fairlead.machinery.structure import Structure
 
@@ -37,9 +38,14 @@ class Served(msgspec.Struct, frozen=True):
     storage_version: str = ""
     """The version that custom objects are stored in (all versions of a kind share one storage prefix)."""
 
+    conversion: Conversion | None = None
+    """Between this version of a built-in kind and the one that is stored."""
+
     @property
     def prefix(self) -> str:
         """Where its objects live in the store: `/registry/<group or core>/<plural>/`; then `<namespace>/` and name."""
+        if self.conversion is not None and self.conversion.prefix:
+            return self.conversion.prefix
         return f"/registry/{self.resource.group or 'core'}/{self.resource.plural}/"
 
 
@@ -49,9 +55,12 @@ _SCALE = ScaleSubresource("spec.replicas", "status.replicas", "spec.selector")
 
 def with_builtins() -> Catalog:
     """A catalog of the built-in kinds."""
-    return Catalog(
-        [Served(r.plain, tables.structure(r.schema), scale=_SCALE if r.scale else None) for r in builtin.RESOURCES]
-    )
+    return Catalog([_built_in(r) for r in builtin.RESOURCES])
+
+
+def _built_in(resource: Resource[Any]) -> Served:
+    scale, conversion = _SCALE if resource.scale else None, CONVERSIONS.get(resource.gvr)
+    return Served(resource.plain, tables.structure(resource.schema), scale=scale, conversion=conversion)
 
 
 class Catalog:

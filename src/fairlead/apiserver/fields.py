@@ -25,9 +25,12 @@ _EVENT = (
     "involvedObject.apiVersion", "involvedObject.resourceVersion", "involvedObject.fieldPath",
     "reason", "reportingComponent", "source", "type",
 )  # fmt: skip
+_REGARDING = tuple(label.replace("involvedObject", "regarding") for label in _EVENT if label.startswith("involved"))
 _BUILT_IN: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("", "pods"): _POD,
     ("", "events"): _EVENT,
+    ("events.k8s.io", "events"): (*_REGARDING, "reason", "reportingController", "type"),
+    ("apps", "replicasets"): ("status.replicas",),
     ("", "nodes"): ("spec.unschedulable",),
     ("", "namespaces"): ("status.phase",),
     ("", "secrets"): ("type",),
@@ -36,6 +39,10 @@ _BUILT_IN: Mapping[tuple[str, str], tuple[str, ...]] = {
 }
 _STORED_AT = {
     ("", "events"): {"source": "source.component"},
+    ("events.k8s.io", "events"): {
+        **{label: label.replace("regarding", "involvedObject") for label in _REGARDING},
+        "reportingController": "reportingComponent",
+    },
     ("batch", "jobs"): {"status.successful": "status.succeeded"},
 }
 _UNSET = {"spec.unschedulable": "false", "spec.hostNetwork": "false", "status.successful": "0"}

@@ -150,10 +150,7 @@ class Api:
         entry = self.store.get(call.key)
         if entry is None:
             raise call.missing()
-        obj = encoding.decode(entry.value)
-        if call.served.crd is not None:
-            obj["apiVersion"] = call.served.resource.api_version
-        return entry, obj
+        return entry, decoded(call.served, entry.value)
 
     def prepared(self, served: Served, obj: Plain) -> None:
         """Let the kind's hook fill in what the server knows."""
@@ -191,8 +188,20 @@ def place(served: Served, namespace: str, name: str) -> str:
     return f"{served.prefix}{namespace}/{name}" if namespace else served.prefix + name
 
 
+def decoded(served: Served, value: bytes) -> Plain:
+    """A stored object, decoded, as the version of `served` shows it."""
+    obj = encoding.decode(value)
+    if served.crd is not None:
+        obj["apiVersion"] = served.resource.api_version
+    elif served.conversion is not None:
+        obj = served.conversion.shown(obj)
+    return obj
+
+
 def stored(served: Served, obj: Plain) -> Plain:
     """An object as it is stored: in the storage version of its kind."""
+    if served.conversion is not None:
+        return served.conversion.stored(obj)
     if served.crd is not None and served.storage_version not in ("", served.resource.version):
         obj["apiVersion"] = f"{served.resource.group}/{served.storage_version}"
     return obj
@@ -200,16 +209,16 @@ def stored(served: Served, obj: Plain) -> Plain:
 
 def as_stored(served: Served) -> bool:
     """Whether objects are stored in the version of `served`."""
-    return served.crd is None or served.storage_version in ("", served.resource.version)
+    if served.crd is None:
+        return served.conversion is None
+    return served.storage_version in ("", served.resource.version)
 
 
 def seen(served: Served, value: bytes) -> bytes:
     """A stored object as the version of `served` shows it (conversion `None`: only apiVersion differs)."""
     if as_stored(served):
         return value
-    obj = encoding.decode(value)
-    obj["apiVersion"] = served.resource.api_version
-    return encoding.encode(obj)
+    return encoding.encode(decoded(served, value))
 
 
 def _remembering(read: Callable[[bytes], fields.Facet]) -> Callable[[bytes], fields.Facet]:

@@ -89,7 +89,7 @@ async def change(api: Api, call: Call, make: Make, own: ownership.Own) -> Answer
     """Replace the live object by what `make` makes of it (it may keep its argument); tried again on a lost race."""
     for _ in range(ATTEMPTS):
         entry, live = api.live(call)
-        new = make(encoding.decode(entry.value))
+        new = make(state.decoded(call.served, entry.value))
         try:
             return await _replace(api, call, entry, (new, live), own)
         except Mismatch:

@@ -65,7 +65,8 @@ class Unclaimed(msgspec.Struct, frozen=True):
 
 
 class Everywhere(msgspec.Struct, frozen=True):
-    """All objects of a kind; a change that is heeded, `heeds(old, new)` (None: all), wakes every primary."""
+    """All objects of a kind, in the primary's namespace where both have one. A change that is heeded,
+    `heeds(old, new)` (None: all), wakes every primary there."""
 
     resource: Resource[Any]
     heeds: Callable[[Any, Any], bool] | None = None

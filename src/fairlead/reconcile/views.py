@@ -143,8 +143,7 @@ class Links(Generic[ObjectT]):
                 yield from wake(new)
         everywhere = self._everywhere.get(resource)
         if everywhere is not None and (everywhere.heeds is None or everywhere.heeds(old, new)):
-            primary = self.controller.primary
-            yield from (Item(primary, obj.key) for obj in self.caches.of(primary))
+            yield from self._neighbours(resource, new if new is not None else old)
         if self._wakes_across:
             yield from self._concerned_across(old, new)
 
@@ -156,6 +155,14 @@ class Links(Generic[ObjectT]):
                 yield from wake(new)
         if self.everywhere and (owner := new or old) is not None and _leaves(old, new):
             yield from (Item(d.resource, d.object.key) for d in self._dependents(owner.metadata.uid))
+
+    def _neighbours(self, resource: Resource[Any], obj: Object | None) -> Iterator[Item]:
+        """The primaries that see all objects of a kind: everywhere, or in the namespace of the one that changed."""
+        primary = self.controller.primary
+        cache = self.caches.of(primary)
+        here = primary.namespaced and resource.namespaced and obj is not None
+        among: Iterable[ObjectT] = cache.in_namespace(obj.metadata.namespace) if here and obj is not None else cache
+        yield from (Item(primary, one.key) for one in among)
 
     def _prepare(self, name: str, link: Link) -> None:
         """Make the indexes that a link needs, and the function that reads it backwards."""
@@ -244,7 +251,7 @@ class Links(Generic[ObjectT]):
                 case Owned():
                     found, orphans[link.resource] = self._owned(link, item.key, obj)
                 case Everywhere():
-                    found = sorted(self.caches.of(link.resource), key=lambda o: o.key)
+                    found = self._all(link.resource, item.key.namespace)
                 case Unclaimed():
                     free = self.caches.of(link.resource).by(UNCLAIMED, item.key.namespace) if obj is not None else ()
                     found = [o for o in free if link.selects(obj, o)]
@@ -253,6 +260,12 @@ class Links(Generic[ObjectT]):
             linked[link.resource] = _union(linked[link.resource], found) if link.resource in linked else found
         across = self._across(item, obj) if self.across else None
         return View(item.key, obj, linked, now, orphans, across, started)
+
+    def _all(self, resource: Resource[Any], namespace: str) -> Sequence[Any]:
+        cache = self.caches.of(resource)
+        if self.controller.primary.namespaced and resource.namespaced:
+            return cache.in_namespace(namespace)
+        return sorted(cache, key=lambda o: o.key)
 
     def _owned(self, link: Owned, key: Key, obj: Object | None) -> tuple[Sequence[Any], Sequence[Any]]:
         primary = self.controller.primary

@@ -131,17 +131,22 @@ def _volume(volume: Plain, now: float) -> list[Any]:
 
 
 def _event(event: Plain, now: float) -> list[Any]:
-    first = event.get("firstTimestamp") or event.get("eventTime")
-    last, count = event.get("lastTimestamp") or first, event.get("count") or 1
+    """Of core/v1 and of events.k8s.io/v1, which has other names for some fields."""
+    first = event.get("firstTimestamp") or event.get("deprecatedFirstTimestamp") or event.get("eventTime")
+    last = event.get("lastTimestamp") or event.get("deprecatedLastTimestamp") or first
+    count = event.get("count") or event.get("deprecatedCount") or 1
     if series := event.get("series"):
         last, count = series.get("lastObservedTime"), series.get("count", 0)
-    regarding, source = part(event, "involvedObject"), part(event, "source")
-    words = (source.get("component") or event.get("reportingComponent"), source.get("host"))
+    regarding = part(event, "involvedObject") or part(event, "regarding")
+    source = part(event, "source") or part(event, "deprecatedSource")
+    reporter = event.get("reportingComponent") or event.get("reportingController")
+    words = (source.get("component") or reporter, source.get("host"))
     kind, name = regarding.get("kind", "").lower(), regarding.get("name", "")
     return [
         duration.since(last, now), event.get("type", ""), event.get("reason", ""), f"{kind}/{name}" if name else kind,
-        regarding.get("fieldPath", ""), event.get("message", "").strip(), ", ".join(filter(None, words)),
-        duration.since(first, now), count, printer.name(event),
+        regarding.get("fieldPath", ""), ", ".join(filter(None, words)),
+        (event.get("message") or event.get("note") or "").strip(), duration.since(first, now), count,
+        printer.name(event),
     ]  # fmt: skip
 
 
@@ -179,6 +184,11 @@ GENERIC = Printer((NAME, AGE), _plain)
 _text, _wide = printer.texts, printer.wide
 _data = Column("Data", "string", description="How many keys it has.")
 
+_EVENT_COLUMNS = (
+    *_text("Last Seen", "Type", "Reason", "Object"), *_wide("Subobject", "Source"), *_text("Message"),
+    *_wide("First Seen", "Count"), Column("Name", format="name", priority=1),
+)  # fmt: skip
+
 PRINTERS: dict[tuple[str, str], Printer] = {
     ("", "nodes"): Printer(
         (NAME, *_text("Status", "Roles"), AGE, *_text("Version"),
@@ -199,9 +209,8 @@ PRINTERS: dict[tuple[str, str], Printer] = {
         (NAME, *_text("Capacity", "Access Modes", "Reclaim Policy", "Status", "Claim", "StorageClass",
                       "VolumeAttributesClass", "Reason"), AGE, *_wide("VolumeMode")), _volume),
     ("", "events"): Printer(
-        (*_text("Last Seen", "Type", "Reason", "Object"), *_wide("Subobject"), *_text("Message"), *_wide("Source"),
-         *_wide("First Seen"), Column("Count", "integer", priority=1), Column("Name", format="name", priority=1)),
-        _event),
+        _EVENT_COLUMNS, _event),
+    ("events.k8s.io", "events"): Printer(_EVENT_COLUMNS, _event),
     ("coordination.k8s.io", "leases"): Printer((NAME, *_text("Holder"), AGE), _lease),
     ("scheduling.k8s.io", "priorityclasses"): Printer(
         (NAME, Column("Value", "integer"), Column("Global-Default", "boolean"), AGE, *_text("PreemptionPolicy")),

@@ -19,13 +19,15 @@ from typing import Any
 import msgspec
 
 from fairlead import controllers
-from fairlead.api import apps, batch, core, policy, rbac, storage, trainer
+from fairlead.api import apps, autoscaling, batch, core, metrics, policy, rbac, storage, trainer
 from fairlead.api import jobset as jobsets
 from fairlead.api.meta import Object, Resource
+from fairlead.base import timestamp
 from fairlead.client.protocol import DeleteOptions
 from fairlead.reconcile import reconciler
 from fairlead.reconcile.reconciler import Controller, WakeAt
 from fairlead.reconcile.views import Item
+from fairlead.store.mvcc import Entry
 from fairlead.testing import builders
 from fairlead.testing.cluster import Cluster
 
@@ -258,6 +260,29 @@ async def _volumes(cluster: Cluster) -> None:
     await cluster.run_until_quiet()
 
 
+async def _autoscalers(cluster: Cluster) -> None:
+    def measured(namespace: str) -> Sequence[Entry]:
+        """Every Pod uses half a core."""
+        found = []
+        for entry in cluster.store.list(f"/registry/core/pods/{namespace}").entries:
+            pod = msgspec.json.decode(entry.value)
+            if pod.get("status", {}).get("phase") == "Running":
+                usage = [{"name": "main", "usage": {"cpu": "500m"}}]
+                meta = {"name": pod["metadata"]["name"], "namespace": pod["metadata"]["namespace"]}
+                text = {"metadata": meta, "timestamp": timestamp.seconds(cluster.clock.now()), "window": "10s"}
+                found.append(Entry(entry.key, msgspec.json.encode({**text, "containers": usage}), 1, 1))
+        return found
+
+    cluster.api.sources[metrics.POD_METRICS.gvr] = measured
+    for name_, asked in (("grows", "250m"), ("shrinks", "2")):
+        pod = builders.pod("x").requests(cpu=asked)
+        await cluster.apply(builders.deployment(name_, 2).template(pod).changed(lambda w: w["spec"].pop("replicas")))
+        target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": name_}
+        spec = {"scaleTargetRef": target, "maxReplicas": 5}
+        await cluster.apply(builders.any_of(autoscaling.AUTOSCALERS, name_, spec=spec))
+    await cluster.run_until_quiet(700)
+
+
 STORIES: dict[Resource[Any], Story] = {
     core.CLAIMS: _volumes,
     core.PERSISTENT_VOLUMES: _volumes,
@@ -275,6 +300,7 @@ STORIES: dict[Resource[Any], Story] = {
     apps.STATEFUL_SETS: _stateful_sets,
     apps.DAEMON_SETS: _daemon_sets,
     policy.BUDGETS: _budgets,
+    autoscaling.AUTOSCALERS: _autoscalers,
     reconciler.EVERY: _owners,
 }
 
@@ -314,7 +340,7 @@ async def _primaries(cluster: Cluster, controller: Controller[Any]) -> Sequence[
 
 
 _VOLATILE = ("uid", "resourceVersion", "managedFields", "generation", "nodeName", "podIP", "podIPs", "ip", "addresses")
-_SILENT = ("events", "leases.coordination.k8s.io")
+_SILENT = ("events", "events.events.k8s.io", "leases.coordination.k8s.io")
 _CREDENTIALS = re.compile(r"(?<=kube-api-access-)[a-z0-9]{5}")
 _UID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _GENERATED = re.compile(r"(?<=-)[a-z0-9]{5,10}$")

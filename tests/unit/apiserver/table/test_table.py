@@ -131,12 +131,12 @@ def test_events() -> None:
     }  # fmt: skip
 
     assert cells("Event", **event) == [
-        "5m", "Warning", "BackOff", "pod/p", "spec.containers{c}", "restarting", "kubelet, n", "60m", 4, "x"
+        "5m", "Warning", "BackOff", "pod/p", "spec.containers{c}", "kubelet, n", "restarting", "60m", 4, "x"
     ]  # fmt: skip
     series = {"count": 9, "lastObservedTime": "2026-09-21T14:13:19.000000Z"}
     newer = {"eventTime": "2026-09-21T14:13:10.000000Z", "reportingComponent": "k", "series": series}
     assert cells("Event", **newer)[0] == "1s"
-    assert cells("Event", **newer)[6:9] == ["k", "10s", 9]
+    assert cells("Event", **newer)[5:9] == ["k", "", "10s", 9]
 
 
 def test_the_rest() -> None:
