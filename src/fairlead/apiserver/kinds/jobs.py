@@ -16,7 +16,7 @@ LEGACY_NAME = "job-name"
 LARGEST = 2**31 - 1
 
 _FIXED = (
-    "selector", "completionMode", "podFailurePolicy", "backoffLimitPerIndex", "maxFailedIndexes", "managedBy",
+    "selector", "completionMode", "podFailurePolicy", "backoffLimitPerIndex", "managedBy",
     "successPolicy",
 )  # fmt: skip
 _SCHEDULING = ("nodeSelector", "tolerations", "schedulingGates")

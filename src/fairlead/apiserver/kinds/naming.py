@@ -88,7 +88,7 @@ def qualified(text: str) -> Complaints:
     found: list[str] = []
     if slash and "/" in prefix:
         return (
-            f"a qualified name {_QUALIFIED_SAYS[:-1]}) with an optional DNS subdomain prefix and '/' "
+            f"a valid label key {_QUALIFIED_SAYS[:-1]}) with an optional DNS subdomain prefix and '/' "
             "(e.g. 'example.com/MyName')",
         )
     if slash and not prefix:
