@@ -136,7 +136,7 @@ def check_key(key: str) -> str:
     prefix, slash, name = key.rpartition("/")
     complaints = []
     if slash and "/" in prefix:
-        return f"a qualified name {_NAME_RULE.removeprefix('name part ')} with an optional DNS subdomain prefix and '/'"
+        return f"a valid label key {_NAME_RULE.removeprefix('name part ')} with an optional DNS subdomain prefix and '/'"
     if slash and not prefix:
         complaints.append("prefix part must be non-empty")
     elif slash and len(prefix) > 253:
