@@ -19,7 +19,7 @@ def config(**metadata: Any) -> dict[str, Any]:
         ({"name": "a" * 254}, f'metadata.name: Invalid value: "{"a" * 254}": must be no more than 253 characters'),
         ({"labels": {"a b": "c"}}, 'metadata.labels: Invalid value: "a b": name part must consist of'),
         ({"labels": {"a": "-"}}, 'metadata.labels: Invalid value: "-": a valid label must be an empty string or'),
-        ({"annotations": {"a/b/c": ""}}, 'metadata.annotations: Invalid value: "a/b/c": a qualified name'),
+        ({"annotations": {"a/b/c": ""}}, 'metadata.annotations: Invalid value: "a/b/c": a valid label key'),
         ({"annotations": {"a": "x" * 262144}}, "metadata.annotations: Too long: may not be more than 262144 bytes"),
         ({"finalizers": ["x/a b"]}, 'metadata.finalizers: Invalid value: "x/a b": name part must consist of'),
         ({"finalizers": ["mine"]}, 'metadata.finalizers[0]: Invalid value: "mine": name is neither a standard'),
