@@ -263,15 +263,3 @@ def service_links(pod: Pod, services: Sequence[Service]) -> dict[str, str]:
             result[f"{stem}_PORT"] = str(port.port)
             result[f"{stem}_ADDR"] = address
     return result
-
-
-def substitute(values: Mapping[str, str], names: Mapping[str, str]) -> dict[str, str]:
-    """Variables with peers' host names replaced by addresses: only where no hosts file can be given to the container.
-
-    A name counts when it stands alone, between separators; so a text that merely contains it is left as it is.
-    """
-    if not names:
-        return dict(values)
-    longest = sorted(names, key=len, reverse=True)
-    pattern = re.compile(r"(?<![\w.-])(" + "|".join(map(re.escape, longest)) + r")(?![\w.-])")
-    return {k: pattern.sub(lambda m: names[m[1]], v) for k, v in values.items()}

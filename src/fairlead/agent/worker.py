@@ -8,16 +8,17 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine
 from typing import Any, assert_never
 
 import msgspec
 
-from fairlead.agent import devices, environment, hosts, images, lifecycle, prober, volumes
+from fairlead.agent import devices, environment, lifecycle, prober, specification, volumes
+from fairlead.agent.containers import ContainerState
 from fairlead.agent.lifecycle import Exit
 from fairlead.agent.node import NodeParts
 from fairlead.agent.podmachine import PodMachine
-from fairlead.agent.runtimes import ContainerSpec, Exited, Limits, Mount, Ref, StartError, User
+from fairlead.agent.runtimes import Exited, Ref, StartError
 from fairlead.api.core import PODS, Act, Container, Pod, Probe, Volume
 from fairlead.base import telemetry
 from fairlead.base.errors import StatusError
@@ -30,9 +31,6 @@ _LACKING = (environment.Missing, volumes.Refused, OSError, StatusError)
 _PATIENCE = 0.1
 """Seconds for which it may go untold that a container is being started: mostly it runs by then, and one write tells
 both."""
-_MESSAGE_PATH = "/dev/termination-log"
-_UNASKED = (_MESSAGE_PATH, "/etc/hosts", "/var/run/secrets/kubernetes.io/serviceaccount")
-"""Where every container has something, whether its Pod asks for volumes or not."""
 _MESSAGE_BYTES, _LOG_BYTES = 4096, 2048
 """The most of a message, or of a log in its place, as upstream has it."""
 
@@ -159,7 +157,7 @@ class PodWorker:
     def _last_words(self, ref: Ref, how: Exited) -> str:
         """The termination message: what the container wrote for it, or the end of its log if it asked for that."""
         c = self.machine.find(ref.container)
-        written = _end_of(self._message_file(ref), _MESSAGE_BYTES)
+        written = _end_of(specification.message_file(self.node, ref), _MESSAGE_BYTES)
         if written or c is None or how.code == 0 or c.spec.terminationMessagePolicy != "FallbackToLogsOnError":
             return written
         return _end_of(self.node.runtime.log(ref), _LOG_BYTES)
@@ -204,6 +202,10 @@ class PodWorker:
         except (*_LACKING, devices.Unavailable) as e:
             message = str(e)
             self.handle(lifecycle.PrepareFailed("ContainerCreating", message, _failure_event(e)))
+        except Exception as e:
+            log.exception("a fault of the agent's own: pod=%s not prepared", self.pod.key)
+            message = f"{type(e).__name__}: {e}"
+            self.handle(lifecycle.PrepareFailed("ContainerCreating", message, "FailedCreatePodSandBox"))
         else:
             self.handle(lifecycle.Prepared(self.ip, self.node.host_ip))
 
@@ -268,8 +270,8 @@ class PodWorker:
         c = self.machine.find(name)
         assert c is not None
         try:
+            spec = await specification.make(self.node, await self._demand(c, attempt))
             async with self.node.starting:
-                spec = await self._specify(c.spec, Ref(self.uid, name, attempt))
                 started = await self.node.runtime.start(spec)
         except StartError as e:
             self.handle(lifecycle.StartFailed(name, attempt, e.reason, str(e), e.fatal))
@@ -279,31 +281,16 @@ class PodWorker:
             self.handle(lifecycle.StartFailed(name, attempt, e.reason, str(e)))
         except (OSError, StatusError) as e:
             self.handle(lifecycle.StartFailed(name, attempt, "CreateContainerError", str(e)))
+        except Exception as e:
+            log.exception("a fault of the agent's own: container=%s of pod=%s not started", name, self.pod.key)
+            self.handle(lifecycle.StartFailed(name, attempt, "CreateContainerError", f"{type(e).__name__}: {e}"))
         else:
             self.handle(lifecycle.ContainerStarted(name, attempt, started.at))
 
-    async def _specify(self, container: Container, ref: Ref) -> ContainerSpec:
-        """All that the runtime needs, from all that the Pod says."""
-        choice = self._image(container, ref)
-        maps, secrets = environment.references(self.pod)
-        sources = await self.node.sources(self.pod, maps, secrets)
-        values = environment.variables(self.pod, container, self.facts, sources, self._base(choice, container))
-        command = environment.command(container, values)
-        if not container.command:
-            command = images.command(choice, container.image, command)
-        if not command:
-            raise StartError("CreateContainerError", f'container "{container.name}" has no command, and image '
-                             f'"{container.image}" brings none to this node: set `command`, or a command for it in '
-                             "the node's image table")  # fmt: skip
-        mounts = self._mounts(await self._backed(), container, ref, values)
-        if not self.node.sandboxed:
-            values, mounts = self._without_mounts(values, mounts), ()
-        network = "" if self.pod.spec.hostNetwork else self.node.network.attach(self.uid).namespace
-        return ContainerSpec(
-            ref, command, values, container.workingDir, "" if self.pod.spec.hostNetwork else hosts.hostname(self.pod),
-            network, mounts, limits_of(container), user_of(self.pod, container),
-            choice.rule.path if choice.rule.use == "root" else "",
-            stdin=container.stdin, stdin_once=container.stdinOnce, tty=container.tty, beside=self._beside(container),
+    async def _demand(self, c: ContainerState, attempt: int) -> specification.Demand:
+        return specification.Demand(
+            await self._backed(), c.spec, Ref(self.uid, c.spec.name, attempt), self.facts, self.record,
+            lambda: not self.machine.ending, self._beside(c.spec),
         )  # fmt: skip
 
     def _beside(self, container: Container) -> Ref | None:
@@ -315,51 +302,6 @@ class PodWorker:
             raise StartError("CreateContainerError", f"container {target.spec.name} does not run: its processes cannot "
                              "be shared")  # fmt: skip
         return Ref(self.uid, target.spec.name, target.attempt)
-
-    def _image(self, container: Container, ref: Ref) -> images.Choice:
-        choice = self.node.images.choose(container.image)
-        if choice.refused:
-            raise StartError("ErrImageNeverPull", choice.description)
-        problem = images.problem(choice)
-        if problem:
-            raise StartError("CreateContainerError", problem)
-        if not choice.rule.silent and ref.attempt == 0 and container.image:
-            self.record("Normal", "ImageSubstituted", choice.description, container.name)
-        return choice
-
-    def _base(self, choice: images.Choice, container: Container) -> dict[str, str]:
-        """What lies below the container's own variables."""
-        base = images.environment(choice, self.node.environment)
-        base["HOSTNAME"] = hosts.hostname(self.pod)
-        base.update(self.node.api_environment())
-        base.update(self.node.devices.environment(self.uid, container.name))
-        return base
-
-    def _message_file(self, ref: Ref) -> str:
-        return os.path.join(self.node.pods, self.uid, "messages", f"{ref.container}.{ref.attempt}")
-
-    def _message_mount(self, container: Container, ref: Ref) -> Mount:
-        """The file in which a container may say why it ends."""
-        path = self._message_file(ref)
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        fd = os.open(path, os.O_CREAT | os.O_WRONLY)
-        os.fchmod(fd, 0o666)
-        os.close(fd)
-        return Mount(container.terminationMessagePath or _MESSAGE_PATH, path)
-
-    def _mounts(self, pod: Pod, container: Container, ref: Ref, values: Mapping[str, str]) -> tuple[Mount, ...]:
-        mounts = (*volumes.mounts(self.node.pods, pod, container, values), self._message_mount(container, ref))
-        if any(m.target == "/etc/hosts" for m in mounts) or self.pod.spec.hostNetwork:
-            return mounts
-        return (*mounts, Mount("/etc/hosts", self.node.names.file(self.pod)))
-
-    def _without_mounts(self, values: dict[str, str], mounts: tuple[Mount, ...]) -> dict[str, str]:
-        """No view of its own: say where volumes are, and put peers' addresses where their names were."""
-        told = {"FAIRLEAD_MOUNT" + m.target.upper().replace("/", "_").replace("-", "_"): m.source for m in mounts}
-        if any(not m.target.startswith(_UNASKED) for m in mounts):
-            self.record("Warning", "VolumesNotMounted", "this node has no sandbox: volumes are not at their mount "
-                        "paths; variables FAIRLEAD_MOUNT_… say where they are")  # fmt: skip
-        return environment.substitute({**told, **values}, self.node.names.peers(self.pod))
 
     def cancel(self) -> None:
         """Stop acting. What runs keeps running."""
@@ -385,26 +327,3 @@ def _failure_event(error: Exception) -> str:
 def _devices_wanted(pod: Pod) -> dict[str, int]:
     from_all = ((c.name, c.resources.limits.get("nvidia.com/gpu", 0)) for c in pod.spec.containers)
     return {name: count for name, amount in from_all if (count := quantity.fast_value(amount)) > 0}
-
-
-def limits_of(container: Container) -> Limits:
-    """A container's limits and its weight."""
-    most, least = container.resources.limits, container.resources.requests
-    memory, cpu = most.get("memory"), most.get("cpu")
-    request = least.get("cpu", cpu)
-    return Limits(
-        memory=None if memory is None else quantity.fast_value(memory),
-        cpu=None if cpu is None else quantity.fast_milli(cpu),
-        cpu_request=0 if request is None else quantity.fast_milli(request),
-    )
-
-
-def user_of(pod: Pod, container: Container) -> User:
-    """Whom it runs as: the container's word before the Pod's."""
-    own, all_ = container.securityContext, pod.spec.securityContext
-    uid = next((c.runAsUser for c in (own, all_) if c is not None and c.runAsUser is not None), None)
-    gid = next((c.runAsGroup for c in (own, all_) if c is not None and c.runAsGroup is not None), None)
-    group = all_.fsGroup if all_ is not None else None
-    if uid is not None and gid is None:
-        gid = 0
-    return User(uid, gid, () if group is None else (group,))

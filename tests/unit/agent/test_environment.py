@@ -150,11 +150,3 @@ def test_service_links() -> None:
         "MY_DB_PORT_5432_TCP_PROTO": "tcp", "MY_DB_PORT_5432_TCP_PORT": "5432",
         "MY_DB_PORT_5432_TCP_ADDR": "10.1.1.1",
     }  # fmt: skip
-
-
-def test_substitute_only_whole_names() -> None:
-    names = {"a-0.a": "127.1.0.2", "a-0.a.ns.svc": "127.1.0.2"}
-    values = {"M": "a-0.a", "U": "tcp://a-0.a.ns.svc:29500", "X": "data-0.a", "Y": "a-0.ab"}
-    assert environment.substitute(values, names) == {
-        "M": "127.1.0.2", "U": "tcp://127.1.0.2:29500", "X": "data-0.a", "Y": "a-0.ab",
-    }  # fmt: skip

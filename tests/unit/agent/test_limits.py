@@ -6,7 +6,7 @@ import pytest
 
 from fairlead.agent.limits import CgroupV2, Rlimits, shares, weight
 from fairlead.agent.runtimes import Limits
-from fairlead.agent.worker import limits_of
+from fairlead.agent.specification import limits_of
 from fairlead.api.core import Container, ResourceRequirements
 
 
