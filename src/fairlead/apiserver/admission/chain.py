@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from fairlead.apiserver.admission.default_toleration_seconds import DefaultTolerationSeconds
 from fairlead.apiserver.admission.namespace_lifecycle import NamespaceLifecycle
 from fairlead.apiserver.admission.noeffect import NoEffect
+from fairlead.apiserver.admission.pod_security import PodSecurity
 from fairlead.apiserver.admission.priority import Priority
 from fairlead.apiserver.admission.review import Operation, Plugin, Review
 from fairlead.apiserver.admission.service_account import ServiceAccount
@@ -17,6 +18,7 @@ from fairlead.apiserver.state import Api
 PLUGINS: tuple[Plugin, ...] = (
     NamespaceLifecycle(),
     ServiceAccount(),
+    PodSecurity(),
     Priority(),
     DefaultTolerationSeconds(),
     Storage(),
