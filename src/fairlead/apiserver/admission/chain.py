@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fairlead.apiserver.admission.default_toleration_seconds import DefaultTolerationSeconds
+from fairlead.apiserver.admission.limit_ranger import LimitRanger
 from fairlead.apiserver.admission.namespace_lifecycle import NamespaceLifecycle
 from fairlead.apiserver.admission.noeffect import NoEffect
 from fairlead.apiserver.admission.pod_security import PodSecurity
 from fairlead.apiserver.admission.priority import Priority
+from fairlead.apiserver.admission.resource_quota import ResourceQuota
 from fairlead.apiserver.admission.review import Operation, Plugin, Review
 from fairlead.apiserver.admission.service_account import ServiceAccount
 from fairlead.apiserver.admission.storage import Storage
@@ -17,6 +19,7 @@ from fairlead.apiserver.state import Api
 
 PLUGINS: tuple[Plugin, ...] = (
     NamespaceLifecycle(),
+    LimitRanger(),
     ServiceAccount(),
     PodSecurity(),
     Priority(),
@@ -24,6 +27,7 @@ PLUGINS: tuple[Plugin, ...] = (
     Storage(),
     TrainJob(),
     NoEffect(),
+    ResourceQuota(),
 )
 
 

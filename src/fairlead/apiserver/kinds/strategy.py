@@ -33,6 +33,7 @@ from fairlead.apiserver.kinds import (
     metadata,
     pods,
     policy,
+    quotas,
     rbac,
     replication,
     scheduling,
@@ -51,7 +52,7 @@ __all__ = ["Obj", "Strategy", "find", "validate_meta", "validate_meta_update"]
 BUILT_IN: dict[tuple[str, str], Ways] = {
     **pods.WAYS, **jobs.WAYS, **services.WAYS, **core.WAYS, **scheduling.WAYS, **coordination.WAYS, **discovery.WAYS,
     **crds.WAYS, **apps.WAYS, **replication.WAYS, **cron.WAYS, **autoscaling.WAYS, **policy.WAYS, **rbac.WAYS,
-    **storage.WAYS,
+    **storage.WAYS, **quotas.WAYS,
 }  # fmt: skip
 CUSTOM: dict[tuple[str, str], Ways] = {**jobset.WAYS, **trainer.WAYS}
 

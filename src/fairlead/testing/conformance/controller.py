@@ -283,6 +283,16 @@ async def _autoscalers(cluster: Cluster) -> None:
     await cluster.run_until_quiet(700)
 
 
+async def _quotas(cluster: Cluster) -> None:
+    hard = {"pods": "5", "requests.cpu": "4", "services": "2", "count/deployments.apps": "3", "configmaps": "9"}
+    await cluster.apply(builders.any_of(core.QUOTAS, "team", spec={"hard": hard}))
+    await cluster.apply(builders.deployment("web", 2).template(builders.pod("x").requests(cpu="500m")))
+    await cluster.apply(builders.service("web").selects(app="web").port(80))
+    await cluster.run_until_quiet()
+    await cluster.delete(core.SERVICES, "web")
+    await cluster.run_until_quiet()
+
+
 STORIES: dict[Resource[Any], Story] = {
     core.CLAIMS: _volumes,
     core.PERSISTENT_VOLUMES: _volumes,
@@ -300,6 +310,7 @@ STORIES: dict[Resource[Any], Story] = {
     apps.STATEFUL_SETS: _stateful_sets,
     apps.DAEMON_SETS: _daemon_sets,
     policy.BUDGETS: _budgets,
+    core.QUOTAS: _quotas,
     autoscaling.AUTOSCALERS: _autoscalers,
     reconciler.EVERY: _owners,
 }
