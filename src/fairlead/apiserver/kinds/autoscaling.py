@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from fairlead.api import autoscaling
 from fairlead.apiserver import versions
-from fairlead.apiserver.kinds import workloads
+from fairlead.apiserver.kinds import apps, workloads
 from fairlead.apiserver.kinds.ways import Obj, Ways, part, spec_of
 from fairlead.base.errors import Cause
 from fairlead.machinery import causes
@@ -26,19 +25,19 @@ def _everything(percent: int = 100) -> Obj:
 def _default(obj: Obj) -> None:
     spec = obj.setdefault("spec", {})
     spec.setdefault("minReplicas", 1)
-    status = obj.get("status")
-    if isinstance(status, dict):
-        status.setdefault("desiredReplicas", 0)
-        if _is_v1(obj):
-            status.setdefault("currentReplicas", 0)
-        else:
-            status.setdefault("currentMetrics", None)
-    if _is_v1(obj):
-        return
     if not spec.get("metrics"):
         spec["metrics"] = versions.default_metrics()
     if isinstance(spec.get("behavior"), dict):
         _behavior(spec["behavior"])
+    status = obj.get("status")
+    if isinstance(status, dict):
+        status.setdefault("desiredReplicas", 0)
+        status.setdefault("currentMetrics", None)
+
+
+def _default_v1(obj: Obj) -> None:
+    obj.setdefault("spec", {}).setdefault("minReplicas", 1)
+    _counts(obj)
 
 
 def _behavior(behavior: Obj) -> None:
@@ -51,18 +50,18 @@ def _behavior(behavior: Obj) -> None:
             rules["policies"] = policies
 
 
-def _is_v1(obj: Obj) -> bool:
-    return bool(obj.get("apiVersion") == autoscaling.AUTOSCALERS_V1.api_version)
-
-
 def _create(obj: Obj) -> None:
-    counted: Any = {"currentReplicas": 0} if _is_v1(obj) else {"currentMetrics": None}
-    obj["status"] = {**counted, "desiredReplicas": 0}
+    obj["status"] = {"currentMetrics": None, "desiredReplicas": 0}
+
+
+_counts, _create_v1 = apps.zeros("currentReplicas", "desiredReplicas")
+
+
+def _rules_v1(obj: Obj) -> Iterator[Cause]:
+    return _rules(versions.CONVERSIONS[autoscaling.AUTOSCALERS_V1.gvr].stored(obj))
 
 
 def _rules(obj: Obj) -> Iterator[Cause]:
-    if _is_v1(obj):
-        obj = versions.CONVERSIONS[autoscaling.AUTOSCALERS_V1.gvr].stored(obj)
     spec = spec_of(obj)
     target, least, most = part(spec, "scaleTargetRef"), spec.get("minReplicas"), spec.get("maxReplicas", 0)
     for field in ("kind", "name"):
@@ -120,4 +119,10 @@ def _scaling(rules: Obj, at: str) -> Iterator[Cause]:
             yield causes.invalid(f"{here}.periodSeconds", period, detail)
 
 
-WAYS = {("autoscaling", "horizontalpodautoscalers"): Ways(_default, _rules, create=_create, generation=False)}
+_PLURAL = "horizontalpodautoscalers"
+WAYS = {
+    ("autoscaling", _PLURAL): Ways(_default, _rules, create=_create, generation=False),
+    (autoscaling.AUTOSCALERS_V1.api_version, _PLURAL): Ways(
+        _default_v1, _rules_v1, create=_create_v1, generation=False
+    ),
+}  # fmt: skip

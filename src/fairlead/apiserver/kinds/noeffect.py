@@ -102,7 +102,12 @@ _CONTAINER: tuple[Row, ...] = (
 _CONTAINERS = ("initContainers", "containers")
 KINDS: Mapping[tuple[str, str], str] = {
     ("networking.k8s.io", "ingresses"): "nothing routes by it",
+    ("networking.k8s.io", "ingressclasses"): "nothing routes by it",
     ("networking.k8s.io", "networkpolicies"): "no network policy is enforced",
+    ("node.k8s.io", "runtimeclasses"): "the node has one runtime for all containers",
+    ("resource.k8s.io", "deviceclasses"): "no devices are allocated by claims; ask for extended resources",
+    ("resource.k8s.io", "resourceclaims"): "no devices are allocated by claims; ask for extended resources",
+    ("resource.k8s.io", "resourceclaimtemplates"): "no devices are allocated by claims; ask for extended resources",
 }
 """Kinds that are kept for their clients and that nothing acts on."""
 

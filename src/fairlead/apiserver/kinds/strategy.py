@@ -31,6 +31,7 @@ from fairlead.apiserver.kinds import (
     jobs,
     jobset,
     metadata,
+    networks,
     pods,
     policy,
     quotas,
@@ -52,7 +53,7 @@ __all__ = ["Obj", "Strategy", "find", "validate_meta", "validate_meta_update"]
 BUILT_IN: dict[tuple[str, str], Ways] = {
     **pods.WAYS, **jobs.WAYS, **services.WAYS, **core.WAYS, **scheduling.WAYS, **coordination.WAYS, **discovery.WAYS,
     **crds.WAYS, **apps.WAYS, **replication.WAYS, **cron.WAYS, **autoscaling.WAYS, **policy.WAYS, **rbac.WAYS,
-    **storage.WAYS, **quotas.WAYS,
+    **storage.WAYS, **quotas.WAYS, **networks.WAYS,
 }  # fmt: skip
 CUSTOM: dict[tuple[str, str], Ways] = {**jobset.WAYS, **trainer.WAYS}
 
@@ -61,7 +62,8 @@ def find(resource: Resource[Any], structure: Structure) -> Strategy:
     """The strategy of a kind. Make it once per served kind and keep it."""
     place = (resource.group, resource.plural)
     if resource.schema:
-        return ways.built(resource, BUILT_IN.get(place, Ways()))
+        other = (resource.api_version, resource.plural)  # a version that has ways of its own
+        return ways.built(resource, BUILT_IN.get(other) or BUILT_IN.get(place, Ways()))
     return _custom(resource, CUSTOM.get(place, Ways()), structure)
 
 
