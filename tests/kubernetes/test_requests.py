@@ -268,26 +268,23 @@ DEFAULTS = {
 WORDED = {
     "pod of another kind", "pod of another version", "job template", "job containers", "pod command", "pod node",
     "no json", "empty", "a list", "json test fails", "json path absent", "json no patch", "merge bad",
-    "patch of no type", "not acceptable", "post on an object", "put on a list", "bad limit", "bad continue",
-    "bad revision",
+    "patch of no type", "not acceptable", "merge wrong type", "merge other uid", "job selector changes",
+    "bad limit", "bad continue", "bad revision",
 }  # fmt: skip
-"""Refused with the same code, reason and fields, in other words: upstream's name its own code, or explain less."""
+"""Refused with the same code, reason and fields, in other words: upstream's name its own code, explain less, or more
+than once."""
 
 DIFFERS = {
     "pod with a resource version": "400 and a reason; upstream's 500 has none",
     "bad watch": "400 and a reason; upstream's 500 has none",
     "job long name": "a Job's own labels, which are its template's, are checked, too",
-    "no kind": "apiVersion and kind of a custom object may be left out, as those of others",
     "pod with affinity": "no warning about a null labelSelector",
     "service": "no cluster IP is given out by this server alone",
     "service name": "see service",
     "high priority": "no generation: what is in it never changes",
     "claim": "no finalizer that protects claims in use",
     "definition": "established with the create",
-    "merge wrong type": "400 with the field; upstream's 422 repeats the object",
-    "merge other uid": "a precondition that fails (409), as in other writes",
     "apply unknown field": "a warning, as in other writes; upstream's 500 has no remedy",
-    "job selector changes": "each broken rule is told once",
     "pod status": "conditions hold no nulls, so nobody owns them",
     "pod phase": "see pod status",
     "pod bound": "see pod status",
@@ -314,9 +311,9 @@ def alike(judge, side, name, rows):
 
 
 def unworded(answer):
-    """Code, reason and fields of a refusal."""
+    """Code, reason and fields of a refusal, each once."""
     body = answer["body"]
-    causes = [(c["reason"], c["field"].removesuffix(".spec")) for c in body.get("details", {}).get("causes", ())]
+    causes = {(c["reason"], c["field"].removesuffix(".spec")) for c in body.get("details", {}).get("causes", ())}
     return answer["code"], body["reason"], causes
 
 

@@ -125,7 +125,7 @@ class App:
     def _document(self, exchange: Exchange) -> web.StreamResponse:
         path, headers = exchange.info.path, exchange.request.headers
         if exchange.info.verb not in ("get", "head"):
-            raise errors.method_not_allowed(exchange.info.verb)
+            raise errors.method_not_allowed()
         for source in self.documents:
             document = source.document(path, headers.get("Accept", ""))
             if document is not None:
@@ -170,7 +170,7 @@ async def describe(_app: App, exchange: Exchange, handle: Handle) -> web.StreamR
     """What the request asks for."""
     request = exchange.request
     if request.method not in _METHODS:
-        raise errors.method_not_allowed(request.method)
+        raise errors.method_not_allowed()
     exchange.info = requestinfo.parse(request.method, request.rel_url.raw_path, exchange.query)
     return await handle(exchange)
 

@@ -31,7 +31,7 @@ class Health:
         if not parts or parts[0] not in _PATHS:
             return None
         if info.verb not in ("get", "head"):
-            raise errors.method_not_allowed(info.verb)
+            raise errors.method_not_allowed()
         checks = {"ping": self._checks["ping"]} if parts[0] == "livez" else self._checks
         if len(parts) == 2 and parts[1] in checks:
             checks = {parts[1]: checks[parts[1]]}

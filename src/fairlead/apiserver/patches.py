@@ -27,6 +27,7 @@ async def patch_object(api: Api, call: Call, kind: str, body: Any) -> Answer:
         return await _apply(api, call, body)
     if call.force:
         raise _invalid("force", "FieldValueForbidden", "Forbidden: may not be specified for non-apply patch")
+    call.patched = True
     return await writes.change(api, call, lambda live: patched(call, kind, live, body), ownership.updated)
 
 

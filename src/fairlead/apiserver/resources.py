@@ -33,6 +33,8 @@ from fairlead.base.errors import Cause
 from fairlead.machinery import causes
 
 MANAGER_LIMIT = 128
+_SHOWN = 30
+"""So much of a body that is not understood is repeated."""
 _VALIDATIONS = ("", "Strict", "Warn", "Ignore")
 _INCLUDES: Mapping[str, Include] = {"": "Metadata", "None": "None", "Metadata": "Metadata", "Object": "Object"}
 _JSON = {"Content-Type": "application/json"}
@@ -51,9 +53,9 @@ async def respond(api: Api, exchange: Exchange) -> web.StreamResponse:
         raise errors.path_not_found()
     verb = _VERBS.get(info.verb)
     if verb is None or (info.verb not in resource.verbs and not info.subresource):
-        raise errors.method_not_allowed(info.verb)
+        raise errors.method_not_allowed()
     if not _addresses(info, resource.namespaced):
-        raise errors.method_not_allowed(info.verb)
+        raise errors.method_not_allowed()
     namespace = info.namespace if resource.namespaced else ""
     call = Call(served, exchange.user, namespace, info.name, info.subresource, warnings=exchange.warnings)
     call.annotations = exchange.annotations
@@ -109,9 +111,27 @@ async def create(api: Api, exchange: Exchange, call: Call) -> web.StreamResponse
 async def _body(exchange: Exchange, call: Call) -> dict[str, Any]:
     data = await exchange.request.read()
     obj = negotiation.body(data, exchange.content_type)
+    if call.served.crd is not None:
+        _name_itself(call, data, obj)
     if not data.startswith(protobuf.MAGIC):
         _note_duplicates(call, data, obj)
     return obj
+
+
+def _name_itself(call: Call, data: bytes, obj: dict[str, Any]) -> None:
+    """400 for a custom object that does not say what it is: no table of types fills that in, as for built-in kinds."""
+    resource = call.served.resource
+    if not obj.get("kind"):
+        text = data.decode(errors="replace")
+        shown = text[:_SHOWN] if data.startswith(b"{") else data[:_SHOWN].hex()
+        raise errors.bad_request(
+            f"the object provided is unrecognized (must be of type {resource.kind}): Object 'Kind' is missing in "
+            f"'{text}' ({shown}{' ...' if len(data) > _SHOWN else ''})"
+        )
+    if not obj.get("apiVersion"):
+        raise errors.bad_request(
+            f"the API version in the data () does not match the expected API version ({resource.api_version})"
+        )
 
 
 def _note_duplicates(call: Call, data: bytes, body: Any) -> None:

@@ -65,10 +65,10 @@ def conform(call: Call, obj: Plain) -> None:
     """Bring `obj` into its schema's form, in place."""
     found = schema.conform(call.served.structure, obj)
     if found.problems:
-        raise _unfit(call, "; ".join(found.problems))
+        raise _unfit(call, obj, "; ".join(found.problems), call.patched and call.served.crd is None)
     wrong = _with_repeated(call, found.unknown) if call.repeated else found.unknown
     if wrong and call.validation == "Strict":
-        raise _unfit(call, "strict decoding error: " + ", ".join(wrong))
+        raise _unfit(call, obj, "strict decoding error: " + ", ".join(wrong), call.patched)
     if wrong and call.validation == "Warn":
         for text in wrong:
             call.warn(text)
@@ -86,7 +86,10 @@ def _with_repeated(call: Call, unknown: list[str]) -> list[str]:
     return [*wrong, *left.values()]
 
 
-def _unfit(call: Call, why: str) -> errors.StatusError:
+def _unfit(call: Call, obj: Plain, why: str, patched: bool) -> errors.StatusError:
+    """400 for a body; 422 for a patch, with what it made of the object, as upstream."""
+    if patched:
+        return errors.invalid("", "", "", [causes.invalid("patch", causes.spelled(obj), why)])
     resource = call.served.resource
     return errors.bad_request(
         f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: {why}'

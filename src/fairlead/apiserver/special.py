@@ -52,7 +52,7 @@ class Questions:
         if virtual is None:
             return None
         if info.verb != "create":
-            raise errors.method_not_allowed(info.verb)
+            raise errors.method_not_allowed()
         body = negotiation.body(await exchange.request.read(), exchange.content_type)
         now = self._api.clock.now()
         return _created(self._answers.answer(virtual, body, exchange.user, namespace=info.namespace, now=now))
@@ -70,7 +70,7 @@ class LegacyBindings:
             return None
         pods = self._api.catalog.find("", "v1", "pods")
         if info.verb != "create" or pods is None:
-            raise errors.method_not_allowed(info.verb)
+            raise errors.method_not_allowed()
         call = Call(pods, exchange.user, info.namespace, "", "binding", warnings=exchange.warnings)
         return await resources.create(self._api, exchange, call)
 

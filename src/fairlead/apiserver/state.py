@@ -54,6 +54,8 @@ class Call(msgspec.Struct):
     """Where the body names a field twice: all of its fields in order, and whether each is (`bodies.duplicates`)."""
     annotations: dict[str, str] = {}
     """What admission says for the audit log."""
+    patched: bool = False
+    """The new state is what a patch (no apply) makes of the live one: what is wrong with it is wrong with the patch."""
 
     @property
     def key(self) -> str:

@@ -17,6 +17,7 @@ from fairlead.apiserver.kinds import strategy
 from fairlead.apiserver.state import Answer, Api, Call, Plain
 from fairlead.base import errors, timestamp
 from fairlead.base.errors import Cause
+from fairlead.machinery import causes
 from fairlead.store.mvcc import Delete, Entry, Mismatch, Put
 
 ATTEMPTS = 100
@@ -165,6 +166,8 @@ def _match(call: Call, new: Plain, live: Plain) -> None:
     if sent.get("resourceVersion") and sent["resourceVersion"] != have["resourceVersion"]:
         raise conflict(call)
     if sent.get("uid") and sent["uid"] != have["uid"]:
+        if call.patched:
+            refuse(call, live, causes.immutable("metadata.uid", sent["uid"], have["uid"]))
         why = f"Precondition failed: UID in precondition: {sent['uid']}, UID in object meta: {have['uid']}"
         raise errors.conflict(call.served.resource.plural, call.served.resource.group, call.name, why)
 

@@ -113,8 +113,8 @@ def forbidden(resource: str, group: str, name: str, why: str) -> StatusError:
                        _filled({"name": name, "group": group, "kind": resource}))  # fmt: skip
 
 
-def method_not_allowed(what: str) -> StatusError:
-    return StatusError(405, "MethodNotAllowed", f"{what} is not supported on resources of this kind")
+def method_not_allowed() -> StatusError:
+    return StatusError(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
 
 
 def not_acceptable(message: str) -> StatusError:

@@ -43,7 +43,7 @@ class PodStreams:
         if info.subresource not in SUBRESOURCES or info.plural != "pods" or info.group:
             return None
         if info.verb not in ("get", "create"):
-            raise errors.method_not_allowed(info.verb)
+            raise errors.method_not_allowed()
         if (
             info.verb == "get"
         ):  # A websocket begins with GET; to read a Pod is no licence to run things in it (KEP-4006).
