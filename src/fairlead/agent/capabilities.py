@@ -75,11 +75,14 @@ _SANDBOXES = {
 
 
 def detect(state: str, *, network_mode: str = "auto", sandbox: str = "auto") -> Capabilities:
-    """Try what there is. `sandbox` may be `none`, to do without."""
+    """Try what there is. `sandbox` may be `none`, to do without. Raises OSError if the network asked for cannot be."""
     os.makedirs(os.path.join(state, "pods"), exist_ok=True)
     lacking = {}
     limiter, lacking["limits"] = limits.detect()
     box, lacking["sandbox"] = (Sandbox(), "asked for") if sandbox == "none" else detect_sandbox(state)
+    if not box.mount and network_mode == "netns":
+        why = "it needs a sandbox, without which containers cannot be told each other's names"
+        raise OSError(f"{why} (sandbox: {lacking['sandbox']})")
     if not box.mount and network_mode == "auto":
         network_mode = "loopback"  # Without a mount namespace nobody could tell Pods each other's names.
     net, lacking["network"] = network.choose(network_mode, state)

@@ -18,7 +18,7 @@ from fairlead.client.protocol import Client
 from fairlead.reconcile.manager import Manager, select
 from fairlead.scheduler.loop import Scheduler
 from fairlead.server import jumps
-from fairlead.server.settings import Settings
+from fairlead.server.settings import Settings, SettingsError
 
 
 class Agents:
@@ -37,8 +37,11 @@ class Agents:
 
 
 def detect(told: Settings) -> Capabilities:
-    """What this machine allows."""
-    return capabilities.detect(str(told.directory), network_mode=told.network, sandbox=told.sandbox)
+    """What this machine allows. Raises SettingsError when it is not what was asked for."""
+    try:
+        return capabilities.detect(str(told.directory), network_mode=told.network, sandbox=told.sandbox)
+    except OSError as error:
+        raise SettingsError(f"--network {told.network} is not possible here: {error}") from error
 
 
 def agent(told: Settings, client: Client, agents: Agents, found: Capabilities, port: int) -> Agent:
