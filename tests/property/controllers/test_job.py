@@ -13,8 +13,10 @@ from fairlead.api import batch, core
 from fairlead.api.batch import Job
 from fairlead.api.core import Pod
 from fairlead.api.meta import Key
+from fairlead.base import timestamp
 from fairlead.controllers import job as controller
 from fairlead.machinery import patch
+from fairlead.reconcile import indexes
 from fairlead.reconcile.reconciler import Change, Create, Delete, Patch, SetStatus, View
 
 KEY = Key("default", "work")
@@ -30,6 +32,7 @@ class World:
         self.made: list[str] = []
         self.ends: dict[str, str] = {}
         self.retired: set[str] = set()
+        self.failures: dict[str, int] = {}
         self.now = 1_000_000.0
 
     def view(self) -> View[Job]:
@@ -83,12 +86,41 @@ class World:
         if meta.get("deletionTimestamp") and not meta.get("finalizers"):
             del self.pods[name]
 
-    def end(self, which: int, phase: str) -> None:
+    def end(self, which: int, phase: str, code: int = 0) -> None:
         running = [p for p in self.pods.values() if p["status"]["phase"] == "Running"]
         if running:
             pod = running[which % len(running)]
-            pod["status"] = {"phase": phase}
+            state = {"terminated": {"exitCode": code, "finishedAt": timestamp.seconds(self.now)}}
+            pod["status"] = {"phase": phase, "containerStatuses": [{"name": "c", "state": state}]}
             self.ends[pod["metadata"]["uid"]] = phase
+            if phase == "Failed":
+                index = pod["metadata"].get("annotations", {}).get(indexes.INDEX, "")
+                self.failures[index] = self.failures.get(index, 0) + (code != 7)
+
+    def disrupt(self, which: int) -> None:
+        """Somebody else deletes a Pod, and its node ends it later."""
+        pods = list(self.pods.values())
+        if pods:
+            pods[which % len(pods)]["metadata"]["deletionTimestamp"] = timestamp.seconds(self.now)
+
+    def sweep(self) -> None:
+        """The nodes end what is on its way out."""
+        for name, pod in list(self.pods.items()):
+            if pod["metadata"].get("deletionTimestamp") and pod["status"]["phase"] == "Running":
+                pod["status"] = {"phase": "Failed"}
+            self._collect(name)
+
+    @property
+    def running(self) -> list[dict[str, Any]]:
+        return [p for p in self.pods.values() if p["status"]["phase"] == "Running"]
+
+    @property
+    def status(self) -> batch.JobStatus:
+        return msgspec.convert(self.job["status"], batch.JobStatus)
+
+    @property
+    def ended(self) -> bool:
+        return any(c.status == "True" and c.type in ("Complete", "Failed") for c in self.status.conditions)
 
 
 @st.composite
@@ -141,3 +173,88 @@ def test_a_stale_view_repeats_the_same_names(spec: dict[str, Any], seen: int) ->
     world.pods = dict(list(everything.items())[:seen])
     again = {c.object["metadata"]["name"] for c in world.changes() if isinstance(c, Create)}
     assert again <= set(everything)
+
+
+def rule(action: str, code: int) -> dict[str, Any]:
+    return {"action": action, "onExitCodes": {"operator": "In", "values": [code]}}
+
+
+@st.composite
+def policies(draw: st.DrawFn) -> dict[str, Any]:
+    """Indexed Jobs with a back-off for each index, and rules for some exit codes."""
+    completions = draw(st.integers(1, 4))
+    spec = draw(jobs()) | {
+        "completionMode": "Indexed",
+        "completions": completions,
+        "backoffLimit": 1 << 30,
+        "backoffLimitPerIndex": draw(st.integers(0, 2)),
+        "maxFailedIndexes": draw(st.none() | st.integers(0, completions)),
+    }
+    if draw(st.booleans()):
+        spec["podFailurePolicy"] = {"rules": [rule("Ignore", 7), rule("FailIndex", 42), rule("FailJob", 99)]}
+    if draw(st.booleans()):
+        spec["successPolicy"] = {"rules": [{"succeededCount": draw(st.integers(1, completions))}]}
+    return {k: v for k, v in spec.items() if v is not None}
+
+
+ENDS = st.sampled_from([("Succeeded", 0), ("Failed", 1), ("Failed", 7), ("Failed", 42), ("Failed", 99), ("deleted", 0)])
+turns = st.lists(st.tuples(st.integers(0, 5), ENDS, st.lists(st.integers(0, 4))), max_size=14)
+
+
+@settings(max_examples=200, deadline=None)
+@given(policies(), turns)
+def test_policies_decide_each_index_once(
+    spec: dict[str, Any], happenings: list[tuple[int, tuple[str, int], list[int]]]
+) -> None:
+    world = World(spec)
+    world.settle()
+    before: tuple[set[int], set[int]] = set(), set()
+    for which, (how, code), stops in happenings:
+        if how == "deleted":
+            world.disrupt(which)
+        else:
+            world.end(which, how, code)
+        world.now += 700.0
+        world.settle(stops)
+        world.sweep()
+        world.settle()
+        status = world.status
+        done, lost = indexes.expand(status.completedIndexes), indexes.expand(status.failedIndexes or "")
+        assert not done & lost
+        assert done >= before[0]
+        assert lost >= before[1]
+        before = done, lost
+        busy = [p["metadata"]["annotations"][indexes.INDEX] for p in world.running]
+        assert len(busy) == len(set(busy)) <= spec["parallelism"]
+        assert not {int(i) for i in busy} & (done | lost)
+        tries = spec["backoffLimitPerIndex"] + 1
+        assert "podFailurePolicy" not in spec or all(n <= tries for n in world.failures.values())
+        for pod in world.running:
+            assert int(pod["metadata"]["annotations"][indexes.FAILURES]) <= spec["backoffLimitPerIndex"]
+    status = world.status
+    if world.ended:
+        assert (status.active, status.terminating, world.running) == (0, 0, [])
+    if len(before[0]) == spec["completions"]:
+        assert [c.type for c in status.conditions][-1] == "Complete"
+    most = spec.get("maxFailedIndexes", spec["completions"])
+    if len(before[1]) > most:
+        assert world.ended
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 5), st.lists(st.tuples(st.integers(0, 5), st.integers(1, 6)), min_size=1, max_size=8))
+def test_an_elastic_job_has_the_indexes_that_it_says(first: int, sizes: list[tuple[int, int]]) -> None:
+    template = {"spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "i"}]}}
+    world = World({"completionMode": "Indexed", "parallelism": first, "completions": first, "template": template})
+    world.settle()
+    for which, size in sizes:
+        if world.ended:
+            return
+        world.job["spec"] |= {"parallelism": size, "completions": size}
+        world.settle()
+        world.end(which, "Succeeded")
+        world.settle()
+        done = indexes.expand(world.status.completedIndexes)
+        busy = {int(p["metadata"]["annotations"][indexes.INDEX]) for p in world.running}
+        assert world.ended or done | busy == set(range(size))
+        assert not done & busy

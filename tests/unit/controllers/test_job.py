@@ -164,3 +164,69 @@ def test_pods_of_a_job_that_is_gone_lose_their_finalizer() -> None:
 
 def test_another_manager_is_left_alone() -> None:
     assert reconcile(job(managedBy="kueue.x-k8s.io/multikueue")) == []
+
+
+# --- back-off of each index ----------------------------------------------------------------------------------------
+
+FAILURES = "batch.kubernetes.io/job-index-failure-count"
+STARTED = {"startTime": "2026-01-01T00:00:00Z"}
+
+
+def failed(name: str, index: int, failures: int, ended: str, code: int = 1) -> Pod:
+    meta = {
+        "name": name, "namespace": "default", "uid": f"uid-{name}", "finalizers": [FINALIZER],
+        "annotations": {"batch.kubernetes.io/job-completion-index": str(index), FAILURES: str(failures)},
+    }  # fmt: skip
+    state = {"terminated": {"exitCode": code, "finishedAt": ended}}
+    status = {"phase": "Failed", "containerStatuses": [{"name": "c", "state": state}]}
+    return msgspec.convert({"metadata": meta, "status": status}, Pod)
+
+
+def per_index(limit: int, **spec: Any) -> Job:
+    wanted = {"completionMode": "Indexed", "completions": 2, "parallelism": 2, "backoffLimit": 2**31 - 1}
+    return job(STARTED, **wanted, backoffLimitPerIndex=limit, **spec)
+
+
+def test_an_index_waits_for_its_own_back_off() -> None:
+    changes = reconcile(per_index(5), failed("a", 0, 1, "2026-01-01T00:09:55Z"))
+    assert [c.object["metadata"]["annotations"][INDEX_MARK] for c in changes if isinstance(c, Create)] == ["1"]
+    assert [c.time for c in changes if isinstance(c, WakeAt)] == [timestamp.parse("2026-01-01T00:10:15Z")]
+
+
+def test_a_failed_pod_is_kept_until_it_is_replaced() -> None:
+    old = failed("a", 0, 1, "2026-01-01T00:00:00Z")
+    changes = reconcile(per_index(5), old, pod("b", index=1))
+    (made,) = [c.object for c in changes if isinstance(c, Create)]
+    assert made["metadata"]["annotations"][FAILURES] == "2"
+    assert not [c for c in changes if isinstance(c, Patch)]
+    replaced = reconcile(per_index(5), old, pod("b", index=1), pod("c", index=0))
+    assert [c.key.name for c in replaced if isinstance(c, Patch)] == ["a"]
+    assert status_of(replaced)["uncountedTerminatedPods"] == {"failed": ["uid-a"]}
+
+
+def test_an_index_fails_when_its_limit_is_reached() -> None:
+    changes = reconcile(per_index(1), failed("a", 0, 1, "2026-01-01T00:00:00Z"), pod("b", index=1))
+    assert status_of(changes)["failedIndexes"] == "0"
+    assert not [c for c in changes if isinstance(c, Create)]
+
+
+def test_a_rule_fails_the_job_and_its_other_pods_count_as_failed() -> None:
+    rule = {"action": "FailJob", "onExitCodes": {"operator": "In", "values": [42]}}
+    one = job(STARTED, completions=2, parallelism=2, podFailurePolicy={"rules": [rule]})
+    changes = reconcile(one, failed("a", 0, 0, "2026-01-01T00:00:00Z", 42), pod("b"))
+    status = status_of(changes)
+    assert [(c["type"], c["reason"]) for c in status["conditions"]] == [("FailureTarget", "PodFailurePolicy")]
+    assert sorted(status["uncountedTerminatedPods"]["failed"]) == ["uid-a", "uid-b"]
+    assert [c.key.name for c in changes if isinstance(c, Delete)] == ["b"]
+
+
+def test_pods_that_are_not_needed_any_more_are_no_failures() -> None:
+    one = per_index(0, successPolicy={"rules": [{"succeededIndexes": "0"}]})
+    changes = reconcile(one, pod("a", "Succeeded", 0), pod("b", index=1))
+    status = status_of(changes)
+    assert [(c["type"], c["reason"]) for c in status["conditions"]] == [("SuccessCriteriaMet", "SuccessPolicy")]
+    assert status["uncountedTerminatedPods"] == {}
+    assert [c.key.name for c in changes if isinstance(c, Patch | Delete)] == ["a", "b", "b"]
+
+
+INDEX_MARK = "batch.kubernetes.io/job-completion-index"
