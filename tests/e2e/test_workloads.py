@@ -173,6 +173,25 @@ def test_cron_jobs_and_budgets(kubectl: Kubectl, namespace: str) -> None:
     kubectl("create", "--raw", path, "-f", "-", stdin=body)
 
 
+def test_drain_cordon_and_taint(kubectl: Kubectl, namespace: str) -> None:
+    n = ("-n", namespace)
+    node = kubectl("get", "nodes", "-o", "jsonpath={.items[0].metadata.name}").stdout
+    apply(kubectl, namespace, WEB.replace("replicas: 3", "replicas: 1"))
+    kubectl("rollout", "status", "deployment/web", *n, "--timeout=60s")
+    before = kubectl("get", "pods", "-l", "app=web", *n, "-o", "name").stdout
+    try:
+        kubectl("drain", node, "--pod-selector=app=web", "--timeout=60s", "--force", "--ignore-daemonsets")
+        assert kubectl("get", "node", node, "-o", "jsonpath={.spec.unschedulable}").stdout == "true"
+        pending = "--for=jsonpath={.status.unavailableReplicas}=1"
+        kubectl("wait", pending, "deployment/web", *n, "--timeout=30s")
+    finally:
+        kubectl("uncordon", node)
+    kubectl("rollout", "status", "deployment/web", *n, "--timeout=60s")
+    assert kubectl("get", "pods", "-l", "app=web", *n, "-o", "name").stdout != before
+    kubectl("taint", "nodes", node, "test=yes:PreferNoSchedule")
+    kubectl("taint", "nodes", node, "test-")
+
+
 def test_a_stateful_set_keeps_names_and_rolls_back(kubectl: Kubectl, namespace: str) -> None:
     n = ("-n", namespace)
     apply(kubectl, namespace, DB)

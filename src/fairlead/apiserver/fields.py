@@ -45,7 +45,7 @@ _STORED_AT = {
     },
     ("batch", "jobs"): {"status.successful": "status.succeeded"},
 }
-_UNSET = {"spec.unschedulable": "false", "spec.hostNetwork": "false", "status.successful": "0"}
+_UNSET = {"spec.unschedulable": "false", "spec.hostNetwork": "false", "status.successful": "0", "status.replicas": "0"}
 
 Labels = Mapping[str, str]
 Facet = tuple[Labels, Mapping[str, str]]
