@@ -6,6 +6,7 @@ the stored value, the answer to the writer and the line of every watcher.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -16,6 +17,9 @@ Plain = dict[str, Any]
 
 _encoder = msgspec.json.Encoder()
 _objects: msgspec.json.Decoder[Plain] = msgspec.json.Decoder(Plain)
+
+_PIECE = 100
+"""Items in a piece of a list."""
 
 encode = _encoder.encode
 
@@ -43,8 +47,25 @@ def stamped(obj: Plain) -> Encode:
 
 def listing(api_version: str, kind: str, metadata: Plain, items: list[bytes]) -> bytes:
     """A list's bytes from the bytes of its items."""
-    head = _encoder.encode({"kind": kind, "apiVersion": api_version, "metadata": metadata})
-    return b"".join((head[:-1], b',"items":[', b",".join(items), b"]}"))
+    return b"".join((_opening(api_version, kind, metadata), b",".join(items), b"]}"))
+
+
+def listing_pieces(api_version: str, kind: str, metadata: Plain, items: list[bytes]) -> tuple[int, Iterator[bytes]]:
+    """The same in pieces, and the length of the whole."""
+    head = _opening(api_version, kind, metadata)
+    size = len(head) + sum(map(len, items)) + max(0, len(items) - 1) + 2
+    return size, _pieces(head, items)
+
+
+def _pieces(head: bytes, items: list[bytes]) -> Iterator[bytes]:
+    yield head
+    for start in range(0, len(items), _PIECE):
+        yield (b"," if start else b"") + b",".join(items[start : start + _PIECE])
+    yield b"]}"
+
+
+def _opening(api_version: str, kind: str, metadata: Plain) -> bytes:
+    return _encoder.encode({"kind": kind, "apiVersion": api_version, "metadata": metadata})[:-1] + b',"items":['
 
 
 def event(type_: bytes, value: bytes) -> bytes:

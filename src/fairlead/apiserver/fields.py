@@ -47,6 +47,8 @@ _STORED_AT = {
 }
 _UNSET = {"spec.unschedulable": "false", "spec.hostNetwork": "false", "status.successful": "0", "status.replicas": "0"}
 
+_NONE: Mapping[str, str] = {}
+
 Labels = Mapping[str, str]
 Facet = tuple[Labels, Mapping[str, str]]
 
@@ -70,12 +72,13 @@ def reader(served: Served, labels: tuple[str, ...]) -> Callable[[bytes], Facet]:
     """A function from an object's bytes to its facet with these field labels (each one must be `known`)."""
     moved = _STORED_AT.get((served.resource.group, served.resource.plural), {})
     paths = {label: tuple(moved.get(label, label).split(".")) for label in labels}
-    decoder = msgspec.json.Decoder(_struct((("metadata", "labels"), *paths.values())))
+    decode = msgspec.json.Decoder(_struct((("metadata", "labels"), *paths.values()))).decode
+    own, members = _members(("metadata", "labels")), {label: _members(path) for label, path in paths.items()}
 
     def read(data: bytes) -> Facet:
-        decoded = decoder.decode(data)
-        values = {label: _text(_at(decoded, path), label) for label, path in paths.items()}
-        return _at(decoded, ("metadata", "labels")) or {}, values
+        decoded = decode(data)
+        values = {label: _text(_at(decoded, path), label) for label, path in members.items()} if members else _NONE
+        return _at(decoded, own) or _NONE, values
 
     return read
 
@@ -95,11 +98,16 @@ def _identifier(name: str) -> str:
     return name if name.isidentifier() else "x" + name.encode().hex()
 
 
-def _at(value: Any, path: tuple[str, ...]) -> Any:
-    for name in path:
+def _members(path: tuple[str, ...]) -> tuple[str, ...]:
+    """The names that a path has in the Struct."""
+    return tuple(f"f_{_identifier(name)}" for name in path)
+
+
+def _at(value: Any, members: tuple[str, ...]) -> Any:
+    for name in members:
         if value is None:
             return None
-        value = getattr(value, f"f_{_identifier(name)}")
+        value = getattr(value, name)
     return value
 
 

@@ -12,6 +12,7 @@ from fairlead.apiserver import (
     deletes,
     deletion,
     encoding,
+    inventory,
     negotiation,
     patches,
     protobuf,
@@ -37,6 +38,8 @@ _SHOWN = 30
 """So much of a body that is not understood is repeated."""
 _VALIDATIONS = ("", "Strict", "Warn", "Ignore")
 _INCLUDES: Mapping[str, Include] = {"": "Metadata", "None": "None", "Metadata": "Metadata", "Object": "Object"}
+_LONG = 500
+"""Objects in a list, more of which are sent in pieces."""
 _JSON = {"Content-Type": "application/json"}
 
 Respond = Callable[[Api, Exchange, Call], Awaitable[web.StreamResponse]]
@@ -91,8 +94,29 @@ async def _list(api: Api, exchange: Exchange, call: Call) -> web.StreamResponse:
     if found.remaining is not None:
         metadata["remainingItemCount"] = found.remaining
     values = [state.seen(call.served, entry.value) for entry in found.entries]
-    body = rendering.many(call.served, values, metadata, form, _include(exchange), api.clock.now())
+    include = _include(exchange)
+    if form.kind == "object" and len(values) > _LONG and not exchange.warnings:
+        return await _long_list(exchange, call, values, metadata)
+    body = rendering.many(call.served, values, metadata, form, include, api.clock.now())
     return web.Response(body=body, headers=_JSON)
+
+
+async def _long_list(
+    exchange: Exchange, call: Call, values: list[bytes], metadata: dict[str, Any]
+) -> web.StreamResponse:
+    """A list in pieces: a client that reads slowly costs a piece and not the list, and others get their turn."""
+    resource = call.served.resource
+    size, pieces = encoding.listing_pieces(resource.api_version, inventory.list_kind(call.served), metadata, values)
+    response = web.StreamResponse(headers={**_JSON, "Content-Length": str(size)})
+    await response.prepare(exchange.request)
+    patience = watching.Patience(exchange.request)
+    try:
+        for piece in pieces:
+            await response.write(piece)
+        await response.write_eof()
+    finally:
+        patience.end()
+    return response
 
 
 async def _watch(api: Api, exchange: Exchange, call: Call) -> web.StreamResponse:

@@ -125,8 +125,11 @@ async def _follow(
         # Nothing is buffered when the wait ends without a batch, so everything up to `seen` has been delivered.
         seen = api.store.revision
         try:
-            async with asyncio.timeout(min(left, BOOKMARK_SECONDS)):
+            if subscription.ready:
                 events = await anext(batches)
+            else:
+                async with asyncio.timeout(min(left, BOOKMARK_SECONDS)):
+                    events = await anext(batches)
         except TimeoutError:
             revision = max(revision, seen)
             yield [Change("BOOKMARK", b"", revision)]

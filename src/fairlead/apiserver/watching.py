@@ -98,13 +98,14 @@ async def stream(
     response.enable_chunked_encoding()
     await response.prepare(request)
     api.watchers += 1
+    patience = Patience(request)
     try:
         await _pass_on(response, api, changes, lines, bookmarks=asked.bookmarks)
-    except (ConnectionError, TimeoutError):
-        if request.transport is not None:
-            request.transport.abort()
+    except ConnectionError:
+        pass  # the client went away, or read nothing
     finally:
         api.watchers -= 1
+        patience.end()
         await changes.aclose()
     return response
 
@@ -116,15 +117,37 @@ async def _pass_on(
         async for batch in changes:
             if bookmarks or batch[0].type != "BOOKMARK":
                 for piece in lines.pieces(batch):
-                    await _send(response, piece)
+                    await response.write(piece)
             pause = min(api.watchers * _GATHER_EACH, _GATHER_MOST)
             if pause > 0.001:
                 await asyncio.sleep(pause)
     except StatusError as error:
-        await _send(response, lines.error(error))
+        await response.write(lines.error(error))
     await response.write_eof()
 
 
-async def _send(response: web.StreamResponse, piece: bytes) -> None:
-    async with asyncio.timeout(PATIENCE):
-        await response.write(piece)
+class Patience:
+    """Cuts a connection whose client reads nothing: between two looks nothing left the buffer that was full.
+
+    One timer for a stream, because a time limit for each write would cost as much as the write.
+    """
+
+    def __init__(self, request: web.BaseRequest) -> None:
+        self._transport = request.transport
+        self._loop = asyncio.get_running_loop()
+        self._stuck = 0
+        self._timer = self._loop.call_later(PATIENCE / 2, self._look)
+
+    def _look(self) -> None:
+        if self._transport is None or self._transport.is_closing():
+            return
+        waiting = self._transport.get_write_buffer_size()
+        if waiting and waiting == self._stuck:
+            self._transport.abort()
+            return
+        self._stuck = waiting
+        self._timer = self._loop.call_later(PATIENCE / 2, self._look)
+
+    def end(self) -> None:
+        """The stream has ended."""
+        self._timer.cancel()

@@ -6,11 +6,18 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 
 
 def seconds(now: float) -> str:
     """`metav1.Time`: RFC 3339 in UTC with whole seconds (rounded down)."""
-    return datetime.fromtimestamp(int(now), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return _seconds(int(now))
+
+
+@lru_cache(maxsize=64)
+def _seconds(whole: int) -> str:
+    """Many writes happen in one second."""
+    return datetime.fromtimestamp(whole, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def micro(now: float) -> str:

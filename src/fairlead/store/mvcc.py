@@ -107,6 +107,10 @@ class Watch(Protocol):
     def __aiter__(self) -> AsyncIterator[Sequence[Event]]:
         """Batches of events in order of revision. Raises SlowWatcher when the buffer overflowed."""
 
+    @property
+    def ready(self) -> bool:
+        """Whether there is a batch, so that the next one need not be waited for."""
+
     def close(self) -> None:
         """Stop. Idempotent."""
 

@@ -45,6 +45,11 @@ class Subscription:
             self._batches.append(batch)
         self._wake()
 
+    @property
+    def ready(self) -> bool:
+        """See `Watch.ready`."""
+        return bool(self._batches)
+
     def close(self) -> None:
         """Stop now: what is buffered is dropped."""
         self._batches = []
