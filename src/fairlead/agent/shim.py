@@ -6,10 +6,9 @@ chosen by cost: no `json`, no `signal`, no `subprocess`), and a running shim doe
     agent --spec on stdin--> shim (host namespaces) --fork--> init (pid 1 of the container) --fork--> the command
           <--started, or an error, on stdout--
 
-The shim stays in the host's mount namespace, so that it can write `exit.json` beside the log, and out of the
-container's memory group, so that the kernel does not choose it when memory runs out. With a pid namespace, the end of
-init is the end of everything in the container. Without one, the shim is the subreaper of all orphans and ends them by
-cgroup.kill and by walking its children. Init dies with the shim (PR_SET_PDEATHSIG).
+The shim stays in the host's mount namespace, to write `exit.json` beside the log, and out of the container's memory
+group, lest the kernel choose it when memory runs out. With a pid namespace, the end of init is the end of everything in
+the container; without, the shim is the subreaper of all orphans and ends them. Init dies with the shim.
 
 Mounts, in order: the root (an image's directory, never written to, or the host's own), a new /proc, then each mount,
 shorter targets first. A missing mount point is never made on the host: directly under / the root is replaced by a tmpfs
@@ -312,27 +311,28 @@ def begin(spec: Order) -> NoReturn:
     """The container's limits, user and directory; then the command. (`enter` does the same for further ones.)"""
     if spec["terminal"]:
         call("ioctl", 0, TIOCSCTTY, 0)
+    there = quietly(os.chdir, spec["cwd"])  # Another user may be unable to pass the folders above.
     limit_and_drop(spec)
     _libc.prctl(PR_SET_PDEATHSIG, SIGKILL)
     for number in (SIGPIPE, SIGXFSZ):  # Python ignores both, and an ignored signal stays ignored across exec.
         _libc.signal(number, None)
     os.umask(0o022)
-    try:
-        os.chdir(spec["cwd"])
-    except OSError as e:
-        raise NotExecuted(f"workingDir {spec['cwd']}: {e.strerror}") from e
+    if not there and not quietly(os.chdir, spec["cwd"]):
+        raise NotExecuted(f"workingDir {spec['cwd']}: there is no such directory, or it may not be entered")
     execute(spec["command"], spec["env"])
 
 
 def execute(command: list[str], env: dict[str, str]) -> NoReturn:
-    name = command[0]
-    start: Callable[[str, list[str], dict[str, str]], NoReturn] = os.execvpe
-    try:
-        start(name, command, env)
-    except OSError as e:
-        unknown = "/" not in name and isinstance(e, (FileNotFoundError, NotADirectoryError))
-        where = f", and no such name on PATH ({env.get('PATH', '')})" if unknown else ""
-        raise NotExecuted(f"command {name!r}: {e.strerror}{where}") from e
+    """As os.execvpe does, but that imports a module, which may be out of reach by now."""
+    name, folders = command[0], env.get("PATH", os.defpath)
+    wrong = OSError(2, os.strerror(2))
+    for folder in [""] if "/" in name else folders.split(":"):
+        try:
+            os.execve(os.path.join(folder, name), command, env)
+        except OSError as e:
+            wrong = wrong if isinstance(e, (FileNotFoundError, NotADirectoryError)) else e
+    where = f", and no such name on PATH ({folders})" if wrong.errno == 2 and "/" not in name else ""
+    raise NotExecuted(f"command {name!r}: {wrong.strerror}{where}")
 
 
 def limit_and_drop(spec: Order) -> None:

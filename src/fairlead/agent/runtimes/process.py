@@ -6,7 +6,7 @@
         started.json     the shim's and the command's pids with their start times
         exit.json        how it ended
         input            the pipe to its standard input, where it has one
-        work/            the working directory, unless the container names one
+        work/            the working directory, unless the container names one or has a root of its own
     <state>/view/        the shims' scratch mount point, which each has in a mount namespace of its own
 
 Invariants: a directory is made before anything runs, so that what runs is always found again; a pid is believed only
@@ -180,7 +180,7 @@ class ProcessRuntime:
             raise StartError("CreateContainerError", f"container {spec.ref.container}: {e}") from e
         if spec.user.uid is not None:
             os.chown(directory + "/work", spec.user.uid, -1 if spec.user.gid is None else spec.user.gid)
-        cwd = spec.cwd or directory + "/work"
+        cwd = spec.cwd or ("/" if spec.root else directory + "/work")
         record = _Record(self._clock.now(), group, spec.limits.memory, cwd, spec.user)
         _write(directory, "container", record)
         try:
