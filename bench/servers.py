@@ -29,6 +29,7 @@ from cryptography.hazmat.primitives import serialization
 
 from fairlead.apiserver import app, assembly, auth, certs
 from fairlead.base.clock import SYSTEM
+from fairlead.server import process
 from fairlead.store.sqlite import SqliteStore
 
 TOKEN = "benchmark"
@@ -133,6 +134,7 @@ async def _serve(folder: str, pipe: Connection) -> None:
     server = assembly.assemble(store, assembly.Settings(tokens={TOKEN: auth.ADMIN}))
     await server.start()
     runner = await app.serve(server.app, 0, context)
+    process.settle_memory()
     pipe.send(app.bound_port(runner))
     await asyncio.get_running_loop().run_in_executor(None, pipe.recv)
     await server.close()
@@ -149,13 +151,13 @@ def fairlead(folder: Path) -> Iterator[Server]:
     """Fairlead's API server over the store in `folder`."""
     ours, theirs = multiprocessing.Pipe()
     # A new interpreter: a fork would count this process's memory as the server's.
-    process = multiprocessing.get_context("spawn").Process(target=_process, args=(str(folder), theirs))
-    process.start()
+    started = multiprocessing.get_context("spawn").Process(target=_process, args=(str(folder), theirs))
+    started.start()
     try:
-        yield Server("fairlead", ours.recv(), [process.pid or 0])
+        yield Server("fairlead", ours.recv(), [started.pid or 0])
     finally:
         ours.send("done")
-        process.join()
+        started.join()
 
 
 # --- Kubernetes ----------------------------------------------------------------------------------------------------
@@ -207,9 +209,9 @@ def kubernetes(folder: Path) -> Iterator[Server]:
             raise SystemExit(f"kube-apiserver is not ready:\n{(folder / 'log').read_text()[-2000:]}")
         yield found
     finally:
-        for process in reversed(processes):
-            process.terminate()
-            process.wait()
+        for each in reversed(processes):
+            each.terminate()
+            each.wait()
 
 
 def _public(key: Path) -> Path:
@@ -266,7 +268,7 @@ def show(title: str, ours: Figures, theirs: Figures | None, aims: dict[str, str]
         if theirs is not None:
             other = theirs[what]
             ratio = (other / figure if less else figure / other) if figure and other else 0.0
-            row += [f"{other:,.2f}" if other < 100 else f"{other:,.0f}", f"{ratio:.2f}"]
+            row += [f"{other:,.2f}" if other < 100 else f"{other:,.0f}", f"{ratio:.2f}" if ratio else "-"]
         rows.append([*row, aims.get(what, "")])
     columns = ["what", "Fairlead", *(["kube-apiserver + etcd", "times better"] if theirs is not None else []), "aim"]
     machine.show(title, columns, rows)

@@ -95,7 +95,7 @@ class _Process:
         self._watch_over("agent", agent.run())
         for name, work in node.brains(client):
             self._watch_over(name, work)
-        _settle_memory()
+        settle_memory()
         self.place.note(home.Running(os.getpid(), url, SYSTEM.now(), home.ticks(os.getpid())))
         self._announce(url, found.summary())
         ready()
@@ -186,7 +186,11 @@ def _audit(told: Settings, place: home.Home) -> assembly.Audit | None:
     return assembly.Audit(policy, asked.path or place.path / "audit.log", rotation)
 
 
-def _settle_memory() -> None:
-    """What start-up made stays: no collection needs to look at it again."""
+def settle_memory() -> None:
+    """What start-up made stays: no collection needs to look at it again.
+
+    Others come seldom: a request leaves next to no cycles, but those under way look like garbage that piles up.
+    """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(20_000, 50, 100)

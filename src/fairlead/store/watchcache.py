@@ -9,6 +9,7 @@ It holds acknowledged writes only; the store publishes a group to it once the gr
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from heapq import merge
 from itertools import islice
@@ -18,6 +19,8 @@ from sortedcontainers import SortedDict
 
 from fairlead.store.mvcc import Compacted, Entry, Event, FutureRevision, Page
 from fairlead.store.subscription import BUFFER, Subscription, Subscriptions
+
+_ROOT = "/registry/"
 
 
 class Change(NamedTuple):
@@ -35,6 +38,8 @@ class WatchCache:
         self, live: dict[str, Entry], window: list[Change], revision: int, compacted: int, *, buffer: int = BUFFER
     ) -> None:
         self._live: SortedDict[str, Entry] = SortedDict(live)
+        self._kinds = Counter(map(_kind, live))
+        """How many live keys there are of each kind: what is asked for most often is not there at all."""
         self._window = window
         self.revision, self.compacted = revision, compacted
         self.window_bytes = sum(map(_size, window))
@@ -60,6 +65,8 @@ class WatchCache:
         """See `Store.list`."""
         if revision:
             self._require_kept(revision)
+        if not revision and (kind := _kind(prefix)) and not self._kinds[kind]:
+            return Page((), self.revision, 0)
         undone = self._undone(prefix, revision) if revision else {}
         live, (low, high) = self._live, _bounds(prefix, after)
         keys: Iterator[str] = live.irange(low, high, inclusive=(low != after, False))
@@ -87,8 +94,10 @@ class WatchCache:
         for change in changes:
             if change.entry is None:
                 del self._live[change.event.key]
+                self._kinds[_kind(change.event.key)] -= 1
             else:
                 self._live[change.entry.key] = change.entry
+                self._kinds[_kind(change.entry.key)] += change.before is None
             self.window_bytes += _size(change)
         self._window.extend(changes)
         self.revision = changes[-1].event.revision
@@ -127,6 +136,14 @@ class WatchCache:
             if change.event.key.startswith(prefix):
                 then.setdefault(change.event.key, change.before)
         return then
+
+
+def _kind(key: str) -> str:
+    """The beginning of the keys of one kind, `/registry/<group>/<plural>/`; "" for keys of another form."""
+    if not key.startswith(_ROOT):
+        return ""
+    group = key.find("/", len(_ROOT)) + 1
+    return key[: key.find("/", group) + 1] if group else ""
 
 
 def _size(change: Change) -> int:

@@ -1,4 +1,6 @@
-from fairlead.store.mvcc import Entry, Event
+import pytest
+
+from fairlead.store.mvcc import Entry, Event, Page
 from fairlead.store.watchcache import Change, WatchCache
 
 
@@ -45,3 +47,21 @@ def test_a_page_counts_what_is_left_out_of_the_prefix_only() -> None:
     assert held.list("/a/", 2, "", 0).more == 1
     assert held.list("/a/", 3, "", 0).more == 0
     assert held.list("/a/", 2, "/a/2", 0).more == 0
+
+
+@pytest.mark.parametrize("prefix", ["", "/", "/reg", "/registry/", "/registry/core", "/registry/core/po"])
+def test_prefixes_that_are_no_kinds_list_too(prefix: str) -> None:
+    live = {key: Entry(key, b"", at, at) for at, key in enumerate(("/registry/core/pods/a/b", "/other"), 1)}
+    found = {e.key for e in WatchCache(live, [], 2, 2).list(prefix, 0, "", 0).entries}
+    assert found == {k for k in live if k.startswith(prefix)}
+
+
+def test_a_kind_that_is_gone_and_comes_again() -> None:
+    kind, key, held = "/registry/core/pods/", "/registry/core/pods/a/b", cache()
+    entry = Entry(key, b"", 1, 1)
+    assert held.list(kind, 0, "", 0) == Page((), 0, 0)
+    held.publish([Change(Event("create", key, b"", None, 1), entry, None)])
+    held.publish([Change(Event("update", key, b"", b"", 2), entry, entry)])
+    assert [e.key for e in held.list(kind, 0, "", 0).entries] == [key]
+    held.publish([Change(Event("delete", key, b"", b"", 3), None, entry)])
+    assert held.list(kind, 0, "", 0) == Page((), 3, 0)
