@@ -108,6 +108,7 @@ def test_a_root_directory(own: Plane, place: Path) -> None:
     run(own, "root", "team/tiny", ["sh", "-c", script], volumes=[volume], mounts=[{"name": "in", "mountPath": "/in"}])
     assert ended(own, "root") == "another root\nmine\nfrom a volume" + "\n".join(sorted(PROGRAMS)) + "\n"
     assert not (place / "root" / "tmp" / "new").exists(), "the directory is never written to"
+    assert not Path("/dev/termination-log").exists(), "nor is the host's /dev"
 
 
 def test_an_image_may_bring_a_command(own: Plane) -> None:

@@ -226,9 +226,9 @@ class View:
         above = os.path.dirname(target)
         while not os.path.isdir(self.base + above):
             above = os.path.dirname(above)
-        if above == "/" and "//" in self.own:
-            return
-        if any(o == above or (above + "/").startswith(o.rstrip("/") + "/") for o in self.own if o != "//"):
+        inside = [o for o in self.own if o != "//" and (above + "/").startswith(o.rstrip("/") + "/")]
+        hosts = inside == ["/"] and above.split("/")[1] in ("dev", "proc", "sys")  # In an image's root, too.
+        if (above == "/" and "//" in self.own) or (inside and not hosts):
             return
         self.cover(above)
         self.own.append(above)
