@@ -118,3 +118,27 @@ async def test_a_long_initial_list_is_sent_in_pieces(served: Any) -> None:
     assert max(held) < 2_000_000
     for wire in wires:
         await wire.close()
+
+
+async def test_a_thousand_watches_of_one_client(served: Any) -> None:
+    """Each gets every event once and in order; the server holds little for each, and nothing when they have gone."""
+    before, revision = len(served.store._cache.subscriptions), served.store.revision
+    wires = [await watch(served) for _ in range(1000)]
+    body = {"metadata": {"namespace": "default"}, "data": {"x": "x" * 500}}
+    for number in range(20):
+        body["metadata"]["name"] = f"c{number}"
+        await served.client.create(CONFIG_MAPS, body)
+
+    async def names(wire: Any) -> list[bytes]:
+        seen = b""
+        while seen.count(b"\n") < 20:
+            seen += await wire.chunk()
+        return [line.partition(b'"name":"')[2].partition(b'"')[0] for line in seen.splitlines()]
+
+    found = await asyncio.wait_for(asyncio.gather(*map(names, wires)), 30)
+    assert found == [[b"c%d" % n for n in range(20)]] * 1000
+    assert served.store.revision == revision + 20
+    assert len(served.server.api.lines._known) <= 1024
+    for wire in wires:
+        await wire.close()
+    await soon(lambda: len(served.store._cache.subscriptions) == before, "the watches ended")
