@@ -67,11 +67,14 @@ class Table:
 
 
 def command(choice: Choice, image: str, args: Sequence[str]) -> tuple[str, ...]:
-    """What a container runs that names no command but, perhaps, arguments. Empty: nobody knows."""
+    """What a container runs that names no command but, perhaps, arguments. Empty: nobody knows.
+
+    Arguments alone are taken for the command: an image's entry point mostly prepares something and executes them.
+    """
     if choice.rule.command:
         return (*choice.rule.command, *args)
     name = image.rpartition("/")[2].partition("@")[0].partition(":")[0]
-    return (tuple(args) or _BASES[name]) if name in _BASES else ()
+    return tuple(args) or _BASES.get(name, ())
 
 
 def _describe(image: str, rule: Rule) -> str:

@@ -33,7 +33,8 @@ def test_first_match(image: str, use: str) -> None:
         ("busybox", (), ("sh",)),
         ("docker.io/library/busybox:1.36@sha256:00", ("echo", "hi"), ("echo", "hi")),
         ("registry:5000/python", (), ("python3",)),
-        ("registry:5000/own", ("train.py",), ()),
+        ("registry:5000/own", ("train.py",), ("train.py",)),
+        ("registry:5000/own", (), ()),
     ],
 )
 def test_containers_without_a_command(image: str, args: tuple[str, ...], command: tuple[str, ...]) -> None:
