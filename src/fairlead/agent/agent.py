@@ -22,8 +22,9 @@ from fairlead.agent.registration import Registration
 from fairlead.agent.runtimes import Exited, Found, Ref, Runtime
 from fairlead.agent.runtimes.process import ProcessRuntime
 from fairlead.agent.settings import Settings
+from fairlead.agent.traffic import Traffic
 from fairlead.agent.worker import PodWorker
-from fairlead.api.core import NODES, PODS, SERVICES, ContainerStatus, Node, Pod, Service
+from fairlead.api.core import NODES, PODS, ContainerStatus, Node, Pod
 from fairlead.api.meta import Key
 from fairlead.base import clock as clocks
 from fairlead.base import errors, telemetry, timestamp
@@ -59,11 +60,11 @@ class Agent:
         self._runtime = runtime or ProcessRuntime(state, self.capabilities.limiter, self.capabilities.sandbox, clock)
         found = [*devices.detect(), *devices.fake(settings.fake_gpus)]
         self._pods: informer.Informer[Pod] = informer.Informer(PODS, fields=f"spec.nodeName={settings.node}")
-        self._services: informer.Informer[Service] = informer.Informer(SERVICES)
+        self._traffic = Traffic(client, state, settings.node, self.capabilities.balancer, clock, settings.api_host)
         self._own: informer.Informer[Node] = informer.Informer(NODES, fields=f"metadata.name={settings.node}")
         self._node = NodeParts(
             client, settings, self.capabilities, devices.Devices(state, found), self._runtime,
-            self._services.cache, clock,
+            self._traffic, clock,
         )  # fmt: skip
         self._registration = Registration(client, settings, self.capabilities, self._node.devices, clock)
         self._workers: dict[str, PodWorker] = {}
@@ -92,13 +93,12 @@ class Agent:
         await self._registration.register()
         run, client, clock = informer.run, self._node.client, self._clock
         pods = informer.Handlers[Pod](self._pod_changed, self._pods_synced)
-        services = informer.Handlers[Service](lambda old, new: self._node.names.refresh())
         self._tasks = [
             asyncio.create_task(work)
             for work in (
                 self._registration.keep(),
                 Provisioner(client, self._node.settings.node, self._node.settings.state, clock).run(),
-                run(client, self._services, clock, services),
+                self._traffic.run(),
                 run(client, self._pods, clock, pods),
                 run(client, self._own, clock, informer.Handlers[Node](lambda old, new: self._registration.notice(new))),
                 self._keep_volumes(),
@@ -122,8 +122,8 @@ class Agent:
         await self._node.reporter.close()
         await self._node.prober.close()
         self._runtime.close()
+        self._traffic.close(keep=keep_pods)
         self._node.network.close()
-        self._node.names.close()
 
     async def drain(self, patience: float = 60.0) -> None:
         """End all Pods as a node that shuts down does: they fail, with reason Terminated."""

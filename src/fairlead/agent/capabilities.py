@@ -14,7 +14,7 @@ import tempfile
 
 import msgspec
 
-from fairlead.agent import limits, network
+from fairlead.agent import balancers, limits, network
 from fairlead.agent.runtimes.process import Sandbox
 
 LABEL = "fairlead.dev/"
@@ -38,8 +38,10 @@ class Capabilities:
         sandbox: Sandbox,
         net: network.Network,
         lacking: dict[str, str] | None = None,
+        balancer: balancers.Balancer | None = None,
     ) -> None:
         self.limiter, self.sandbox, self.network = limiter, sandbox, net
+        self.balancer = balancer or balancers.Nothing()
         self._lacking = lacking or {}
 
     def all(self) -> tuple[Capability, ...]:
@@ -48,6 +50,7 @@ class Capabilities:
             Capability("limits", self.limiter.name, _LIMITS[self.limiter.name], lacking.get("limits", "")),
             Capability("sandbox", self.sandbox.name, _SANDBOXES[self.sandbox.name], lacking.get("sandbox", "")),
             Capability("network", self.network.name, self.network.detail, lacking.get("network", "")),
+            Capability("services", self.balancer.name, self.balancer.detail, lacking.get("services", "")),
         )
 
     def summary(self) -> list[tuple[str, str, str]]:
@@ -86,7 +89,8 @@ def detect(state: str, *, network_mode: str = "auto", sandbox: str = "auto") -> 
     if not box.mount and network_mode == "auto":
         network_mode = "loopback"  # Without a mount namespace nobody could tell Pods each other's names.
     net, lacking["network"] = network.choose(network_mode, state)
-    return Capabilities(limiter, box, net, lacking)
+    balancer, lacking["services"] = balancers.choose(net)
+    return Capabilities(limiter, box, net, lacking, balancer)
 
 
 def detect_sandbox(state: str) -> tuple[Sandbox, str]:

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from fairlead.api.core import ConfigMap, Container, EnvVarSource, KeySelector, Pod, ResourceFieldRef, Secret, Service
+from fairlead.api.meta import Key
 from fairlead.machinery import quantity
 
 INHERITED = frozenset(
@@ -27,6 +28,7 @@ INHERITED = frozenset(
 )  # fmt: skip
 """What of the host's environment a container sees. A list of what is allowed: nobody can list all secrets' names."""
 
+_API_SERVER = Key("default", "kubernetes")
 _NAME = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*\Z")
 _SUBSCRIPT = re.compile(r"metadata\.(labels|annotations)\['(.+)'\]\Z")
 
@@ -249,6 +251,8 @@ def service_links(pod: Pod, services: Sequence[Service]) -> dict[str, str]:
         address = service.spec.clusterIP
         if address in ("", "None") or service.metadata.namespace != pod.metadata.namespace:
             continue
+        if service.key == _API_SERVER:
+            continue  # every container is told of it, in another way
         name = service.metadata.name.upper().replace("-", "_")
         for i, port in enumerate(service.spec.ports):
             if i == 0:

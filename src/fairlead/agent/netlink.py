@@ -11,12 +11,13 @@ import contextlib
 import ctypes
 import errno
 import fcntl
+import ipaddress
 import os
 import socket
 import struct
 from collections.abc import Iterator
 
-_NEWLINK, _DELLINK, _NEWADDR, _NEWROUTE = 16, 17, 20, 24
+_NEWLINK, _DELLINK, _NEWADDR, _NEWROUTE, _DELROUTE = 16, 17, 20, 24, 25
 _REQUEST, _ACK, _EXCL, _CREATE = 1, 4, 0x200, 0x400
 _IFNAME, _MTU, _MASTER, _LINKINFO, _IFALIAS, _NET_NS_FD = 3, 4, 10, 18, 20, 28
 _INFO_KIND, _INFO_DATA, _VETH_PEER = 1, 2, 1
@@ -87,6 +88,12 @@ def add_pair(name: str, bridge: str, peer: str, namespace: str, mtu: int) -> Non
         os.close(fd)
 
 
+def reflect(name: str) -> None:
+    """Let a bridge's port send back what has come in by it: a Pod may be its own Service's endpoint."""
+    with contextlib.suppress(OSError), open(f"/sys/class/net/{name}/brport/hairpin_mode", "w") as f:
+        f.write("1")
+
+
 def add_address(name: str, address: str, prefix: int) -> None:
     """Give a link an IPv4 address, and bring it up."""
     packed = socket.inet_aton(address)
@@ -104,6 +111,34 @@ def add_default_route(gateway: str) -> None:
     """All that is not local goes to the gateway."""
     body = struct.pack("BBBBBBBBI", socket.AF_INET, 0, 0, 0, 254, 3, 0, 1, 0)
     _request(_NEWROUTE, _CREATE | _EXCL, body + _attribute(5, socket.inet_aton(gateway)))
+
+
+def add_route(name: str, network: ipaddress.IPv4Network, gateway: str = "") -> None:
+    """A network is reached by that link (and that gateway)."""
+    scope = 0 if gateway else 253
+    body = struct.pack("BBBBBBBBI", socket.AF_INET, network.prefixlen, 0, 0, 254, 3, scope, 1, 0)
+    body += _attribute(1, network.network_address.packed) + _attribute(4, struct.pack("i", index(name)))
+    if gateway:
+        body += _attribute(5, socket.inet_aton(gateway))
+    with _fine(errno.EEXIST):
+        _request(_NEWROUTE, _CREATE | _EXCL, body)
+
+
+def add_local_route(network: ipaddress.IPv4Network) -> None:
+    """Every address of a network is this host's own."""
+    with _fine(errno.EEXIST):
+        _request(_NEWROUTE, _CREATE | _EXCL, _local(network))
+
+
+def remove_local_route(network: ipaddress.IPv4Network) -> None:
+    """Undo `add_local_route`, if it was done."""
+    with _fine(errno.ESRCH):
+        _request(_DELROUTE, 0, _local(network))
+
+
+def _local(network: ipaddress.IPv4Network) -> bytes:
+    body = struct.pack("BBBBBBBBI", socket.AF_INET, network.prefixlen, 0, 0, 255, 3, 254, 2, 0)
+    return body + _attribute(1, network.network_address.packed) + _attribute(4, struct.pack("i", index("lo")))
 
 
 def remove_link(name: str) -> None:

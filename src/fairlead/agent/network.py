@@ -49,6 +49,8 @@ class Network(Protocol):
     name: str
     gateway: str
     """The address at which Pods reach this host."""
+    services: ipaddress.IPv4Network
+    """What Services' addresses are from; what is behind them is a balancer's business."""
     detail: str
 
     def attach(self, uid: str) -> Attachment:
@@ -122,6 +124,7 @@ class Loopback:
 
     def __init__(self, state: str) -> None:
         second = 64 + _digest(state)[0] % 63
+        self.services = ipaddress.IPv4Network(f"127.{second + 64}.0.0/16")
         self._book = _Book(state, ipaddress.IPv4Network(f"127.{second}.0.0/16"), ())
 
     def attach(self, uid: str) -> Attachment:
@@ -148,7 +151,8 @@ class Namespaces:
         self._state = os.path.abspath(state)
         self._mark = digest.hex()[:6]
         self.bridge = f"fl{self._mark}"
-        self._network = self._choose(digest)
+        self._network = self._choose("network.json", digest)
+        self.services = self._choose("services.json", bytes((digest[0] + 128 & 0xFF, digest[1])), self._network)
         self.gateway = str(self._network[1])
         self._book = _Book(state, self._network, ())
         self._seen: set[str] = set()
@@ -163,12 +167,17 @@ class Namespaces:
             f"outwards by {self.outwards}" if self.outwards else "no way outwards: this kernel translates no addresses"
         )
 
-    def _choose(self, digest: bytes) -> ipaddress.IPv4Network:
+    @property
+    def pods(self) -> ipaddress.IPv4Network:
+        """What Pods' addresses are from."""
+        return self._network
+
+    def _choose(self, name: str, digest: bytes, *taken: ipaddress.IPv4Network) -> ipaddress.IPv4Network:
         """The network that this state directory had before, or one that overlaps with no route of the host."""
-        kept = os.path.join(self._state, "network.json")
+        kept = os.path.join(self._state, name)
         with contextlib.suppress(OSError, ValueError), open(kept) as f:
             return ipaddress.IPv4Network(f.read().strip())
-        used = _routes()
+        used = [*_routes(), *taken]
         for i in range(256):
             candidate = ipaddress.IPv4Network(f"10.{(digest[0] + i) % 256}.{digest[1] & 0xF0}.0/20")
             if not any(candidate.overlaps(u) for u in used):
@@ -176,7 +185,7 @@ class Namespaces:
                 with open(kept, "w") as f:
                     f.write(str(candidate))
                 return candidate
-        raise OSError("no part of 10.0.0.0/8 is free for Pods")
+        raise OSError("no part of 10.0.0.0/8 is free for Pods and Services")
 
     def attach(self, uid: str) -> Attachment:
         known = self._book.attached.get(uid)
@@ -205,11 +214,14 @@ class Namespaces:
         self._unmake(a)
         netlink.create_namespace(a.namespace)
         netlink.add_pair(a.link, self.bridge, "eth0", a.namespace, self._mtu)
+        netlink.reflect(a.link)
         with netlink.inside(a.namespace):
             netlink.add_address("eth0", a.ip, self._network.prefixlen)
             if self.outwards:
                 # Without a way outwards there is no route: a name server is then unreachable at once, not after 10 s.
                 netlink.add_default_route(self.gateway)
+            else:
+                netlink.add_route("eth0", self.services, self.gateway)
 
     def _unmake(self, a: Attachment) -> None:
         netlink.remove_link(a.link)
@@ -227,6 +239,7 @@ class Namespaces:
         if not self._book.attached:
             netlink.remove_link(self.bridge)
             translation.disable(self.bridge, self._network)
+            translation.remove_table(translation.services_table(self.bridge))
 
 
 def choose(mode: str, state: str) -> tuple[Network, str]:
@@ -278,6 +291,7 @@ def _sweep() -> None:
             if name.startswith(f"fl-{mark}-"):
                 netlink.remove_namespace(f"{NAMESPACES}/{name}")
         translation.remove_table(bridge)
+        translation.remove_table(translation.services_table(bridge))
         netlink.remove_link(bridge)
 
 

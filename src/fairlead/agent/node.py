@@ -7,13 +7,14 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
-from fairlead.agent import environment, hosts, images, volumes
+from fairlead.agent import environment, images, volumes
 from fairlead.agent.capabilities import Capabilities
 from fairlead.agent.devices import Devices
 from fairlead.agent.prober import Prober
 from fairlead.agent.reporter import Reporter
 from fairlead.agent.runtimes import Runtime
 from fairlead.agent.settings import Settings
+from fairlead.agent.traffic import Traffic
 from fairlead.api.core import (
     CLAIMS,
     CONFIG_MAPS,
@@ -21,94 +22,14 @@ from fairlead.api.core import (
     SECRETS,
     SERVICE_ACCOUNTS,
     Pod,
-    Service,
     TokenProjection,
 )
 from fairlead.api.meta import Key, Resource
 from fairlead.base.clock import Clock
 from fairlead.base.errors import StatusError
-from fairlead.client.cache import Cache
 from fairlead.client.protocol import Client, WriteOptions
 
 T = TypeVar("T")
-
-
-class Names:
-    """The hosts files: one per namespace, and one per Pod that has host aliases. Rewritten in place, because they are
-    bound into containers, which hold on to the file and not to its name."""
-
-    def __init__(self, state: str, services: Cache[Service], fixed: Mapping[str, str]) -> None:
-        self._directory = os.path.join(os.path.abspath(state), "hosts")
-        self._services, self._fixed = services, fixed
-        self._peers: dict[str, hosts.Peer] = {}
-        self._aliases: dict[str, tuple[str, str]] = {}
-        self._written: dict[str, str] = {}
-        self._timer: asyncio.TimerHandle | None = None
-        os.makedirs(self._directory, exist_ok=True)
-
-    def join(self, pod: Pod, ip: str) -> None:
-        """A Pod has an address. Its namespace's file has it when this returns; other files soon have."""
-        peer = hosts.peer(pod, ip)
-        if self._peers.get(pod.metadata.uid) != peer:
-            self._peers[pod.metadata.uid] = peer
-            self._write(pod.metadata.namespace)
-            self.refresh()
-
-    def leave(self, uid: str) -> None:
-        self._aliases.pop(uid, None)
-        if self._peers.pop(uid, None) is not None:
-            self.refresh()
-
-    def refresh(self) -> None:
-        """Services or Pods changed: rewrite, once for all changes that come together."""
-        if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(0.01, self._rewrite)
-
-    def close(self) -> None:
-        """What is still to be rewritten will be by the next agent."""
-        if self._timer is not None:
-            self._timer.cancel()
-
-    def _rewrite(self) -> None:
-        self._timer = None
-        for namespace in list(self._written):
-            self._write(namespace)
-
-    def file(self, pod: Pod) -> str:
-        """The hosts file for a Pod's containers."""
-        namespace, aliases = pod.metadata.namespace, pod.spec.hostAliases
-        if not aliases:
-            if namespace not in self._written:
-                self._write(namespace)
-            return os.path.join(self._directory, namespace)
-        text = "".join(f"{a.ip} {' '.join(a.hostnames)}\n" for a in aliases)
-        self._aliases[pod.metadata.uid] = (namespace, text)
-        self._write(namespace)
-        return os.path.join(self._directory, namespace + "." + pod.metadata.uid)
-
-    def peers(self, pod: Pod) -> dict[str, str]:
-        """The dotted names that the Pod's namespace knows."""
-        return hosts.peer_names(pod.metadata.namespace, list(self._peers.values()), list(self._services))
-
-    def _write(self, namespace: str) -> None:
-        text = hosts.render(namespace, list(self._peers.values()), list(self._services), self._fixed)
-        if self._written.get(namespace) != text:
-            self._written[namespace] = text
-            _overwrite(os.path.join(self._directory, namespace), text)
-        for uid, (of, aliases) in self._aliases.items():
-            if of == namespace:
-                _overwrite(os.path.join(self._directory, f"{namespace}.{uid}"), text + aliases)
-
-
-def _overwrite(path: str, text: str) -> None:
-    """Replace a file's content, not the file. Most changes append, so that a reader in between misses little."""
-    data = text.encode()
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT, 0o644)
-    try:
-        os.pwrite(fd, data, 0)
-        os.ftruncate(fd, len(data))
-    finally:
-        os.close(fd)
 
 
 class NodeParts:
@@ -116,10 +37,10 @@ class NodeParts:
 
     def __init__(
         self, client: Client, settings: Settings, capabilities: Capabilities, devices: Devices, runtime: Runtime,
-        services: Cache[Service], clock: Clock,
+        traffic: Traffic, clock: Clock,
     ) -> None:  # fmt: skip
         self.client, self.settings, self.clock = client, settings, clock
-        self.devices, self.runtime, self.services = devices, runtime, services
+        self.devices, self.runtime, self.traffic = devices, runtime, traffic
         self.network, self.sandboxed = capabilities.network, capabilities.sandbox.mount
         self.images = images.Table(settings.images)
         self.reporter = Reporter(client, settings.node, clock)
@@ -130,9 +51,7 @@ class NodeParts:
         self.environment = environment.inherited(settings.environment)
         self.starting = asyncio.Semaphore(settings.parallel_starts)
         self._tokens: dict[tuple[str, str, int], tuple[float, str]] = {}
-        api = settings.api_host
-        server = ("kubernetes.default.svc.cluster.local", "kubernetes.default.svc", "kubernetes.default", "kubernetes")
-        self.names = Names(settings.state, services, dict.fromkeys(server, api) if api else {})
+        self.names = traffic.names
 
     def api_environment(self) -> dict[str, str]:
         """Where a container finds the API server."""
@@ -151,7 +70,7 @@ class NodeParts:
         return environment.Sources(
             await self._all(CONFIG_MAPS, space, maps),
             await self._all(SECRETS, space, secrets),
-            self.services.in_namespace(space) if pod.spec.enableServiceLinks else (),
+            self.traffic.services.cache.in_namespace(space) if pod.spec.enableServiceLinks else (),
         )
 
     async def backed(self, pod: Pod) -> Pod:

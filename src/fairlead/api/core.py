@@ -499,6 +499,7 @@ class ServicePort(View, frozen=True):
     name: str = ""
     protocol: str = "TCP"
     targetPort: int | str | None = None
+    nodePort: int = 0
     appProtocol: str = ""
 
 
@@ -507,11 +508,25 @@ class ServiceSpec(View, frozen=True):
     ports: list[ServicePort] = []
     clusterIP: str = ""
     type: str = "ClusterIP"
+    externalName: str = ""
+    externalIPs: list[str] = []
+    sessionAffinity: str = "None"
+    internalTrafficPolicy: str = "Cluster"
+    externalTrafficPolicy: str = "Cluster"
     publishNotReadyAddresses: bool = False
+
+    @property
+    def virtual(self) -> str:
+        """The address that stands for the Service; empty for one that has none (headless, external)."""
+        return "" if self.type == "ExternalName" or self.clusterIP == "None" else self.clusterIP
 
 
 class Service(Object, frozen=True):
     spec: ServiceSpec = ServiceSpec()
+
+
+class Endpoints(Object, frozen=True):
+    subsets: list[dict[str, Any]] = []
 
 
 class ServiceAccount(Object, frozen=True):
@@ -665,7 +680,7 @@ SECRETS: Resource[Secret] = _core("Secret", "secrets", Secret)
 SERVICES: Resource[Service] = _core("Service", "services", Service, short=("svc",), categories=("all",), status=True)
 SERVICE_ACCOUNTS: Resource[ServiceAccount] = _core("ServiceAccount", "serviceaccounts", ServiceAccount, short=("sa",))
 EVENTS: Resource[Event] = _core("Event", "events", Event, short=("ev",))
-ENDPOINTS: Resource[Object] = _core("Endpoints", "endpoints", Object, short=("ep",))
+ENDPOINTS: Resource[Endpoints] = _core("Endpoints", "endpoints", Endpoints, short=("ep",))
 CLAIMS: Resource[PersistentVolumeClaim] = _core(
     "PersistentVolumeClaim", "persistentvolumeclaims", PersistentVolumeClaim, short=("pvc",), status=True
 )

@@ -19,9 +19,9 @@ from typing import Any
 import msgspec
 
 from fairlead.api import core, discovery
-from fairlead.api.core import Pod, Service, ServicePort
+from fairlead.api.core import Pod, Service
 from fairlead.api.discovery import EndpointSlice
-from fairlead.reconcile import ownership
+from fairlead.reconcile import ownership, serving
 from fairlead.reconcile.reconciler import Apply, Change, Controller, Delete, Owned, Selected, View
 
 SLICE = 100
@@ -33,12 +33,6 @@ HEADLESS = "service.kubernetes.io/headless"
 Json = Mapping[str, Any]
 _Kind = tuple[str, str]
 """Address family, and the ports as text: what all endpoints of one slice share."""
-
-
-def selects(service: Service, pod: Pod) -> bool:
-    """Whether a Pod is the Service's; an empty selector selects nothing."""
-    wanted = service.spec.selector
-    return bool(wanted) and wanted.items() <= pod.metadata.labels.items()
 
 
 def reconcile(view: View[Service]) -> Sequence[Change]:
@@ -62,7 +56,7 @@ def _slices(service: Service, pods: Sequence[Pod]) -> Iterator[Json]:
         if not pod.status.podIP or pod.finished:
             continue
         family = "IPv6" if ":" in pod.status.podIP else "IPv4"
-        ports = list(_ports(service, pod))
+        ports = list(serving.ports(service, pod))
         kind = (family, json.dumps(ports))
         ports_of[kind] = ports
         groups.setdefault(kind, []).append(_endpoint(service, pod))
@@ -76,45 +70,18 @@ def _slices(service: Service, pods: Sequence[Pod]) -> Iterator[Json]:
 
 
 def _endpoint(service: Service, pod: Pod) -> Json:
-    condition = pod.condition("Ready")
-    serving = condition is not None and condition.status == "True"
-    ready = service.spec.publishNotReadyAddresses or (serving and not pod.metadata.deleting)
+    serves = serving.is_ready(pod)
+    ready = service.spec.publishNotReadyAddresses or (serves and not pod.metadata.deleting)
     endpoint: dict[str, Any] = {
         "addresses": [pod.status.podIP],
-        "conditions": {"ready": ready, "serving": serving, "terminating": pod.metadata.deleting},
-        "targetRef": {
-            "kind": "Pod", "namespace": pod.metadata.namespace, "name": pod.metadata.name, "uid": pod.metadata.uid,
-        },
-    }  # fmt: skip
+        "conditions": {"ready": ready, "serving": serves, "terminating": pod.metadata.deleting},
+        "targetRef": serving.target(pod),
+    }
     if pod.spec.nodeName:
         endpoint["nodeName"] = pod.spec.nodeName
     if pod.spec.hostname and pod.spec.subdomain == service.metadata.name:
         endpoint["hostname"] = pod.spec.hostname
     return endpoint
-
-
-def _ports(service: Service, pod: Pod) -> Iterator[Json]:
-    """The Service's ports as this Pod serves them. A named port that the Pod does not have is left out."""
-    for port in service.spec.ports:
-        number = _number(port, pod)
-        if number is not None:
-            found: dict[str, Any] = {"name": port.name, "protocol": port.protocol, "port": number}
-            if port.appProtocol:
-                found["appProtocol"] = port.appProtocol
-            yield found
-
-
-def _number(port: ServicePort, pod: Pod) -> int | None:
-    target = port.targetPort
-    if target is None or isinstance(target, int):
-        return target or port.port
-    if target.isdigit():
-        return int(target)
-    for container in pod.spec.containers:
-        for candidate in container.ports:
-            if candidate.name == target and candidate.protocol == port.protocol:
-                return candidate.containerPort
-    return None
 
 
 def _slice(service: Service, name: str, family: str, ports: Sequence[Json], endpoints: Sequence[Json]) -> Json:
@@ -147,20 +114,15 @@ def _shows(known: EndpointSlice | None, wanted: Json) -> bool:
     return (
         known.endpoints == expected.endpoints
         and known.addressType == expected.addressType
-        and [_significant(p) for p in known.ports] == [_significant(p) for p in expected.ports]
+        and [serving.significant(p) for p in known.ports] == [serving.significant(p) for p in expected.ports]
         and expected.metadata.labels.items() <= known.metadata.labels.items()
     )
-
-
-def _significant(port: Json) -> Json:
-    """A port without what defaulting may or may not have written."""
-    return {k: v for k, v in port.items() if v not in ("", None)}
 
 
 CONTROLLER: Controller[Service] = Controller(
     "endpointslice-controller",
     core.SERVICES,
     reconcile,
-    (Selected(core.PODS, selects), Owned(discovery.ENDPOINT_SLICES)),
+    (Selected(core.PODS, serving.selects), Owned(discovery.ENDPOINT_SLICES)),
     embedded=True,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fairlead.api import core, trainer
+from fairlead.api import core, discovery, trainer
 from fairlead.api.meta import Key, Resource
 from fairlead.apiserver.local import LocalClient
 from fairlead.base import errors
@@ -21,16 +21,37 @@ _AS_BOOTSTRAP = WriteOptions(manager="fairlead-bootstrap")
 async def fill(client: LocalClient, ca_pem: bytes) -> None:
     """Create what is missing; what a user has changed stays. The server's authority is always the present one."""
     authority = {"name": "kube-root-ca.crt", "namespace": "kube-system"}
-    await client.apply(
-        core.CONFIG_MAPS,
-        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": authority, "data": {"ca.crt": ca_pem.decode()}},
-        WriteOptions(manager="fairlead-bootstrap", force=True),
-    )
+    await _apply(client, core.CONFIG_MAPS, {"metadata": authority, "data": {"ca.crt": ca_pem.decode()}})
     await _ensure(client, core.NAMESPACES, {"metadata": {"name": NAMESPACE}})
     mark = {"name": "kubeflow-trainer-public", "namespace": NAMESPACE}
     await _ensure(client, core.CONFIG_MAPS, {"metadata": mark, "data": {"kubeflow_trainer_version": TRAINER_VERSION}})
     for runtime in tables.stock_runtimes():
         await _ensure(client, trainer.CLUSTER_TRAINING_RUNTIMES, runtime)
+
+
+async def publish(client: LocalClient, address: str, port: int) -> None:
+    """The Service by which Pods find this API server, and what is behind it."""
+    place = {"name": "kubernetes", "namespace": "default"}
+    labels = {"component": "apiserver", "provider": "kubernetes"}
+    ports = [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": port}]
+    service = {"metadata": {**place, "labels": labels}, "spec": {"ports": ports}}
+    behind = [{"name": "https", "port": port, "protocol": "TCP"}]
+    subset = {"addresses": [{"ip": address}], "ports": behind}
+    skipped = {"endpointslice.kubernetes.io/skip-mirror": "true"}
+    slice_ = {
+        "metadata": {**place, "labels": {"kubernetes.io/service-name": "kubernetes"}},
+        "addressType": "IPv4",
+        "endpoints": [{"addresses": [address], "conditions": {"ready": True}}],
+        "ports": behind,
+    }
+    await _apply(client, core.SERVICES, service)
+    await _apply(client, core.ENDPOINTS, {"metadata": {**place, "labels": skipped}, "subsets": [subset]})
+    await _apply(client, discovery.ENDPOINT_SLICES, slice_)
+
+
+async def _apply(client: LocalClient, resource: Resource[Any], obj: dict[str, Any]) -> None:
+    whole = {"apiVersion": resource.api_version, "kind": resource.kind, **obj}
+    await client.apply(resource, whole, WriteOptions(manager="fairlead-bootstrap", force=True))
 
 
 async def _ensure(client: LocalClient, resource: Resource[Any], obj: dict[str, Any]) -> None:

@@ -76,11 +76,12 @@ class _Process:
         loop.add_signal_handler(signal.SIGINT, self._stop.set)
         loop.add_signal_handler(signal.SIGUSR1, self._end_pods)
         found = node.detect(self.told)
-        certificates = certs.ensure(self.place.path / "pki", now=SYSTEM.now(), hosts=[found.network.gateway])
+        hosts = [found.network.gateway, str(found.network.services[1])]
+        certificates = certs.ensure(self.place.path / "pki", now=SYSTEM.now(), hosts=hosts)
         tokens = auth.ensure_tokens(self.place.path / "pki" / "tokens.csv")
         agents = node.Agents()
         wiring = assembly.Settings(
-            tokens, certificates.signing_key.read_bytes(), agents, audit=_audit(self.told, self.place),
+            tokens, certificates.signing_key.read_bytes(), agents, services=found.network.services, audit=_audit(self.told, self.place),
             requests_at_once=self.told.configuration.requestsAtOnce,
         )  # fmt: skip
         server = assembly.assemble(self.store, wiring)
@@ -89,6 +90,7 @@ class _Process:
         await contents.fill(client, certificates.ca_pem)
         port = await self._listen(server.app, certs.server_context(certificates), found.network.gateway)
         await self._listen_locally(server.app)
+        await contents.publish(client, found.network.gateway, port)
         url = f"https://127.0.0.1:{port}"
         self._write_kubeconfig(auth.kubeconfig(url, certificates.ca_pem, auth.token_of(tokens, auth.ADMIN.name)))
         agent = node.agent(self.told, client, agents, found, port)

@@ -240,6 +240,16 @@ async def _budgets(cluster: Cluster) -> None:
     await cluster.run_until_quiet()
 
 
+async def _endpoints(cluster: Cluster) -> None:
+    subset = {"addresses": [{"ip": "10.1.1.1"}], "notReadyAddresses": [{"ip": "10.1.1.2"}], "ports": [{"port": 80}]}
+    for name_ in ("own", "alone"):
+        await cluster.create(builders.any_of(core.ENDPOINTS, name_, subsets=[subset]))
+    await cluster.apply(builders.service("own").port(80))
+    await cluster.run_until_quiet()
+    await cluster.apply(builders.any_of(core.ENDPOINTS, "own", subsets=[{**subset, "ports": [{"port": 81}]}]))
+    await cluster.run_until_quiet()
+
+
 async def _volumes(cluster: Cluster) -> None:
     asked = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "2Gi"}}}
     later = {"volumeBindingMode": "WaitForFirstConsumer"}
@@ -294,6 +304,7 @@ async def _quotas(cluster: Cluster) -> None:
 
 
 STORIES: dict[Resource[Any], Story] = {
+    core.ENDPOINTS: _endpoints,
     core.CLAIMS: _volumes,
     core.PERSISTENT_VOLUMES: _volumes,
     batch.JOBS: _jobs,
