@@ -75,14 +75,18 @@ async def until(true: Any, what: str, seconds: float = 30.0) -> None:
 
 
 async def as_of(client: HttpClient, revision: int) -> dict[str, Any]:
-    """Every object that the server has at a revision, by its key in the store."""
+    """Every object that the server has at a revision, by its key in the store. (Events have two groups, one store.)"""
     found: dict[str, Any] = {}
-    for kind in await client.resources():
+    known: set[str] = set()
+    for kind in sorted(await client.resources(), key=lambda r: r.group):
         if "list" not in kind.verbs:
             continue
         root = f"/apis/{kind.group}/{kind.version}" if kind.group else f"/api/{kind.version}"
         target = f"{root}/{kind.plural}?resourceVersion={revision}&resourceVersionMatch=Exact"
         for item in msgspec.json.decode(await client.raw("GET", target))["items"]:
+            if item["metadata"]["uid"] in known:
+                continue
+            known.add(item["metadata"]["uid"])
             place = Key(item["metadata"].get("namespace", ""), item["metadata"]["name"])
             whole = {"apiVersion": kind.api_version, "kind": kind.kind, **item}
             found[f"/registry/{kind.group or 'core'}/{kind.plural}/{place}"] = whole
