@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fairlead.api import (
+    admissionregistration,
     apiextensions,
     apps,
     autoscaling,
@@ -41,4 +42,5 @@ RESOURCES: tuple[Resource[Any], ...] = (
     *events.RESOURCES,
     *resource.RESOURCES,
     *rbac.RESOURCES,
+    *admissionregistration.RESOURCES,
 )

@@ -43,6 +43,9 @@ from fairlead.apiserver.audit.record import Auditor
 from fairlead.apiserver.audit.writer import Rotation, Writer
 from fairlead.apiserver.auth import Authenticator
 from fairlead.apiserver.chance import SystemChance
+from fairlead.apiserver.dynamic import configurations
+from fairlead.apiserver.dynamic.admission import Dynamic
+from fairlead.apiserver.dynamic.calls import Caller
 from fairlead.apiserver.identity import User
 from fairlead.apiserver.local import LocalClient
 from fairlead.apiserver.nodes import NodeAuthority
@@ -120,6 +123,8 @@ class Server:
         await self._sessions.close()
         await self.app.close()
         await self.definitions.close()
+        if self.api.dynamic is not None:
+            await self.api.dynamic.close()
         if self.app.auditor is not None:
             await self.app.auditor.close()
 
@@ -136,7 +141,9 @@ def assemble(store: Store, settings: Settings) -> Server:
     authorizer = Authorizer(roles, (NodeAuthority(store),))
     api = Api(store, kinds, settings.clock, chance, Chain((*PLUGINS, NodeRestriction(), Escalation(authorizer))))
     definitions = crds.Definitions(api)
-    api.hooks |= {CRDS.gvr: definitions} | dict.fromkeys(KINDS, roles)
+    defined = configurations.Configurations(store)
+    api.dynamic = Dynamic(defined, authorizer, Caller(store))
+    api.hooks |= {CRDS.gvr: definitions} | dict.fromkeys(KINDS, roles) | dict.fromkeys(configurations.KINDS, defined)
     if settings.signing_key:
         api.tokens = jwt.Tokens(settings.signing_key, accounts.Existence(store))
     authenticator = Authenticator(settings.tokens, api.tokens)
@@ -161,6 +168,7 @@ def assemble(store: Store, settings: Settings) -> Server:
         log = Writer(told.path, settings.clock, told.rotation)
         served.auditor = Auditor(told.policy, log, settings.clock, chance)
     roles.start()
+    defined.start()
     if settings.services is not None:
         given = addresses.Addresses(store, settings.clock, settings.services)
         api.hooks[SERVICES.gvr] = given

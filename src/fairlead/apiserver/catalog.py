@@ -82,6 +82,10 @@ class Catalog:
         """The kind that an object names in its apiVersion and kind."""
         return self._kinds.get((api_version, kind))
 
+    def versions(self, group: str, plural: str) -> Sequence[str]:
+        """The versions that a kind is served in."""
+        return self._versions.get((group, plural), ())
+
     def all(self) -> Sequence[Served]:
         """Every served version of every kind; built-in ones first, in the order of `api.builtin`."""
         return tuple(self._index.values())
@@ -107,6 +111,9 @@ class Catalog:
         self._index = dict(self._builtins)
         for many in self._custom.values():
             self._index.update({s.resource.gvr: s for s in many})
+        self._versions: dict[tuple[str, str], list[str]] = {}
+        for group, version, plural in self._index:
+            self._versions.setdefault((group, plural), []).append(version)
         self._kinds = {(s.resource.api_version, s.resource.kind): s for s in self._index.values()}
         self.generation += 1
 

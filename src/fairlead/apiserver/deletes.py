@@ -17,6 +17,7 @@ async def delete(api: Api, call: Call, asked: deletion.Options) -> Answer:
     review = Review(Operation.DELETE, call, None, None)
     api.admission.admit(api, review)
     api.admission.validate(api, review)
+    await _ask_users(api, review)
     resource = call.served.resource
     for _ in range(writes.ATTEMPTS):
         entry, live = api.live(call)
@@ -27,6 +28,16 @@ async def delete(api: Api, call: Call, asked: deletion.Options) -> Answer:
         except Mismatch:
             continue
     raise writes.conflict(call)
+
+
+async def _ask_users(api: Api, review: Review) -> None:
+    """Let users' policies and webhooks refuse the deletion."""
+    dynamic = api.dynamic
+    if dynamic is None or not (dynamic.mutates(review) or dynamic.validates(review)):
+        return
+    review.old = api.live(review.call)[1]
+    await dynamic.mutate(api, review, lambda: None)
+    await dynamic.validate(api, review)
 
 
 async def delete_collection(api: Api, call: Call, asked: deletion.Options, query: reads.Query) -> list[bytes]:

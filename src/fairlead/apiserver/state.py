@@ -21,6 +21,7 @@ from fairlead.store.mvcc import Delete, Entry, Store, Unavailable, Write
 
 if TYPE_CHECKING:
     from fairlead.apiserver.admission.chain import Chain
+    from fairlead.apiserver.dynamic.admission import Dynamic
     from fairlead.apiserver.jwt import Tokens
 
 Plain = dict[str, Any]
@@ -119,6 +120,8 @@ class Api:
         self.hooks: dict[tuple[str, str, str], Hook] = {}
         self.sources: dict[tuple[str, str, str], Source] = {}
         """Kinds that are made when asked for, and not stored."""
+        self.dynamic: Dynamic | None = None
+        """Webhooks and policies that users define."""
         self.tokens: Tokens | None = None
         """Issues service accounts' tokens, if there is a key to sign them with."""
         self.views: dict[Any, Decode] = {}

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
+
 from fairlead.apiserver import companions, deletion, encoding, ownership, shape, state
 from fairlead.apiserver.admission import Operation, Review
 from fairlead.apiserver.kinds import strategy
@@ -52,11 +54,13 @@ async def insert(api: Api, call: Call, obj: Plain, *, generates: bool = False) -
     ways = api.strategy(call.served)
     review = Review(Operation.CREATE, call, obj, None)
     api.admission.admit(api, review)
+    await _mutate(api, review)
     ways.prepare_create(obj)
     api.prepared(call.served, obj)
     causes = strategy.validate_meta(obj, call.served.resource) + ways.validate(obj)
     refuse(call, obj, causes)
     api.admission.validate(api, review)
+    await validate_dynamically(api, review)
     for _ in range(ATTEMPTS):
         call.name = obj["metadata"]["name"]
         if call.dry_run:
@@ -123,6 +127,7 @@ async def _replace(api: Api, call: Call, entry: Entry, versions: tuple[Plain, Pl
     own(api, call, new, live)
     review = Review(Operation.UPDATE, call, new, live)
     api.admission.admit(api, review)
+    await _mutate(api, review)
     if call.subresource == "status":
         owners = new["metadata"].get("managedFields")
         ways.prepare_status(new, live)
@@ -136,8 +141,29 @@ async def _replace(api: Api, call: Call, entry: Entry, versions: tuple[Plain, Pl
     causes += ways.validate_status(new, live) if call.subresource == "status" else ways.validate_update(new, live)
     refuse(call, new, causes)
     api.admission.validate(api, review)
+    await validate_dynamically(api, review)
     gone = deletion.released(new, call.served.resource.qualified)
     return await write(api, call, new, Delete if gone else Put, entry)
+
+
+async def _mutate(api: Api, review: Review) -> None:
+    """Let users' webhooks change the new state. What they make of it must fit the schema like what clients send."""
+    dynamic = api.dynamic
+    if dynamic is None or not dynamic.mutates(review):
+        return
+    quiet = msgspec.structs.replace(review.call, validation="Ignore", warnings=[])
+
+    def refit() -> None:
+        shape.conform(quiet, review.obj)
+        api.strategy(quiet.served).default(review.obj)
+
+    await dynamic.mutate(api, review, refit)
+
+
+async def validate_dynamically(api: Api, review: Review) -> None:
+    """Let users' policies and webhooks refuse the write."""
+    if api.dynamic is not None and api.dynamic.validates(review):
+        await api.dynamic.validate(api, review)
 
 
 async def write(api: Api, call: Call, new: Plain, how: type[Put] | type[Delete], entry: Entry) -> Answer:

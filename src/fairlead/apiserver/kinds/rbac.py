@@ -6,13 +6,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from fairlead.api.rbac import GROUP
-from fairlead.apiserver.kinds import naming
+from fairlead.apiserver.kinds import naming, selectors
 from fairlead.apiserver.kinds.ways import Obj, Rule, Ways, part, parts
 from fairlead.base.errors import Cause
 from fairlead.machinery import causes
 
 _SUBJECTS = ("ServiceAccount", "User", "Group")
-_OPERATORS = ("In", "NotIn", "Exists", "DoesNotExist")
 
 
 def _role_rules(*, namespaced: bool) -> Rule:
@@ -46,28 +45,14 @@ def policy_rule(rule: Obj, at: str, *, namespaced: bool) -> Iterator[Cause]:
 
 
 def _aggregation(aggregation: Obj, at: str) -> Iterator[Cause]:
-    selectors = parts(aggregation, "clusterRoleSelectors")
-    if not selectors:
+    given = parts(aggregation, "clusterRoleSelectors")
+    if not given:
         yield causes.required(at, "at least one clusterRoleSelector required if aggregationRule is non-nil")
-    for index, selector in enumerate(selectors):
-        found = list(_expressions(selector, f"{at}[{index}].matchExpressions"))
+    for index, selector in enumerate(given):
+        found = list(selectors.validate(selector, f"{at}[{index}]"))
         yield from found
         if found:
             yield causes.invalid(f"{at}[{index}]", None, "invalid label selector.")
-
-
-def _expressions(selector: Obj, at: str) -> Iterator[Cause]:
-    for index, expression in enumerate(parts(selector, "matchExpressions")):
-        operator, values = expression.get("operator", ""), expression.get("values")
-        if operator not in _OPERATORS:
-            yield causes.invalid(f"{at}[{index}].operator", operator, "not a valid selector operator")
-        elif operator in {"In", "NotIn"} and not values:
-            yield causes.required(f"{at}[{index}].values", "must be specified when `operator` is 'In' or 'NotIn'")
-        elif operator in {"Exists", "DoesNotExist"} and values:
-            detail = "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"
-            yield causes.forbidden(f"{at}[{index}].values", detail)
-        for complaint in naming.qualified(expression.get("key", "")):
-            yield causes.invalid(f"{at}[{index}].key", expression.get("key", ""), complaint)
 
 
 def _binding_default(binding: Obj) -> None:

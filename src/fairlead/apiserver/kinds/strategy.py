@@ -21,6 +21,7 @@ import msgspec
 
 from fairlead.api.meta import Resource
 from fairlead.apiserver.kinds import (
+    admissionregistration,
     apps,
     autoscaling,
     coordination,
@@ -53,6 +54,7 @@ __all__ = ["Obj", "Strategy", "find", "validate_meta", "validate_meta_update"]
 BUILT_IN: dict[tuple[str, str], Ways] = {
     **pods.WAYS, **jobs.WAYS, **services.WAYS, **core.WAYS, **scheduling.WAYS, **coordination.WAYS, **discovery.WAYS,
     **crds.WAYS, **apps.WAYS, **replication.WAYS, **cron.WAYS, **autoscaling.WAYS, **policy.WAYS, **rbac.WAYS,
+    **admissionregistration.WAYS,
     **storage.WAYS, **quotas.WAYS, **networks.WAYS,
 }  # fmt: skip
 CUSTOM: dict[tuple[str, str], Ways] = {**jobset.WAYS, **trainer.WAYS}

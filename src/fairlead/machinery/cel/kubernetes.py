@@ -189,6 +189,11 @@ def _attribute(name: str) -> Function:
     return Function(lambda a: getattr(a, name), 0, 0)
 
 
+def _asked(name: str) -> Function:
+    """A step of a question to an `authorizer`: whoever puts one among the variables answers (`cel_call`)."""
+    return Function(lambda target, *given: target.cel_call(name, *given), 0, 2)
+
+
 FUNCTIONS: Final[dict[str, Function]] = {
     "quantity": Function(_quantity, 1, 1), "isQuantity": Function(_succeeds(_quantity), 1, 1),
     "ip": Function(_ip, 1, 1), "isIP": Function(_succeeds(_ip), 1, 1),
@@ -222,4 +227,8 @@ METHODS: Final[dict[str, Function]] = {
     "getQuery": Function(_query, 0, 0),
     "validate": Function(lambda f, text: f.validate(text), 1, 1),
     "hasValue": _attribute("present"), "value": Function(_value, 0, 0),
+    **{name: _asked(name) for name in (
+        "group", "resource", "subresource", "namespace", "name", "path", "serviceAccount", "check",
+        "allowed", "reason", "errored", "error", "fieldSelector", "labelSelector",
+    )},
 }  # fmt: skip

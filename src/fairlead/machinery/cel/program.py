@@ -140,6 +140,8 @@ class Compiler:
                     raise CelError(f"no such key: {field}") from None
             if isinstance(value, Optional):
                 return _optional(value, field)
+            if hasattr(value, "cel_member"):
+                return value.cel_member(field)
             raise CelError(f"no such key: {field}" if value is None else f"no such overload: .{field}")
 
         return select
