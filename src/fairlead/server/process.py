@@ -81,8 +81,8 @@ class _Process:
         tokens = auth.ensure_tokens(self.place.path / "pki" / "tokens.csv")
         agents = node.Agents()
         wiring = assembly.Settings(
-            tokens, certificates.signing_key.read_bytes(), agents, services=found.network.services, audit=_audit(self.told, self.place),
-            requests_at_once=self.told.configuration.requestsAtOnce,
+            tokens, certificates.signing_key.read_bytes(), agents, services=found.network.services,
+            audit=_audit(self.told, self.place), requests_at_once=self.told.configuration.requestsAtOnce,
         )  # fmt: skip
         server = assembly.assemble(self.store, wiring)
         await server.start()
