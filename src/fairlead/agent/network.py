@@ -194,10 +194,11 @@ class Namespaces:
             link = f"f{self._mark}{short}"[:15]
             known = Attachment(self._book.allocate(), f"{NAMESPACES}/fl-{self._mark}-{short}", link)
             self._book.put(uid, known)
-        if uid not in self._seen:
-            if not self._whole(known):
-                self._make(known)
-            self._seen.add(uid)
+            self._make(known)
+        elif uid not in self._seen and not self._whole(known):
+            self._unmake(known)
+            self._make(known)
+        self._seen.add(uid)
         return known
 
     def _whole(self, a: Attachment) -> bool:
@@ -211,7 +212,6 @@ class Namespaces:
         return True
 
     def _make(self, a: Attachment) -> None:
-        self._unmake(a)
         netlink.create_namespace(a.namespace)
         netlink.add_pair(a.link, self.bridge, "eth0", a.namespace, self._mtu)
         netlink.reflect(a.link)
