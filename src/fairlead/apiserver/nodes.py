@@ -44,7 +44,7 @@ class NodeAuthority:
         self._store = store
 
     def decide(self, user: User, info: RequestInfo) -> str | None:
-        """"" to allow, else why not; None for who is no agent."""
+        """Nothing (an empty text) to allow, else why not; None for who is no agent."""
         node = node_of(user)
         if node is None:
             return None

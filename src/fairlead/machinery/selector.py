@@ -136,7 +136,8 @@ def check_key(key: str) -> str:
     prefix, slash, name = key.rpartition("/")
     complaints = []
     if slash and "/" in prefix:
-        return f"a valid label key {_NAME_RULE.removeprefix('name part ')} with an optional DNS subdomain prefix and '/'"
+        rule = _NAME_RULE.removeprefix("name part ")
+        return f"a valid label key {rule} with an optional DNS subdomain prefix and '/'"
     if slash and not prefix:
         complaints.append("prefix part must be non-empty")
     elif slash and len(prefix) > 253:
