@@ -14,20 +14,19 @@ from fairlead.agent.prober import Prober
 from fairlead.agent.reporter import Reporter
 from fairlead.agent.runtimes import Runtime
 from fairlead.agent.settings import Settings
+from fairlead.agent.tokens import Tokens
 from fairlead.agent.traffic import Traffic
 from fairlead.api.core import (
     CLAIMS,
     CONFIG_MAPS,
     PERSISTENT_VOLUMES,
     SECRETS,
-    SERVICE_ACCOUNTS,
     Pod,
-    TokenProjection,
 )
 from fairlead.api.meta import Key, Resource
 from fairlead.base.clock import Clock
 from fairlead.base.errors import StatusError
-from fairlead.client.protocol import Client, WriteOptions
+from fairlead.client.protocol import Client
 
 T = TypeVar("T")
 
@@ -50,7 +49,7 @@ class NodeParts:
         self.allocatable: Mapping[str, str] = {}
         self.environment = environment.inherited(settings.environment)
         self.starting = asyncio.Semaphore(settings.parallel_starts)
-        self._tokens: dict[tuple[str, str, int], tuple[float, str]] = {}
+        self.tokens = Tokens(client, clock)
         self.names = traffic.names
 
     def api_environment(self) -> dict[str, str]:
@@ -94,37 +93,3 @@ class NodeParts:
             if e.code == 404:
                 return None
             raise
-
-    async def tokens(self, pod: Pod, wanted: Iterable[TokenProjection]) -> dict[tuple[str, int], str]:
-        """Service account tokens, each bound to the Pod. One is kept until four fifths of its life are over."""
-        granted = {}
-        for each in wanted:
-            place = (pod.metadata.uid, each.audience, each.expirationSeconds)
-            kept = self._tokens.get(place)
-            if kept is None or kept[0] <= self.clock.now():
-                renew = self.clock.now() + 0.8 * each.expirationSeconds
-                kept = self._tokens[place] = (renew, await self._token(pod, each))
-            granted[(each.audience, each.expirationSeconds)] = kept[1]
-        return granted
-
-    def forget_tokens(self, uid: str) -> None:
-        for place in [p for p in self._tokens if p[0] == uid]:
-            del self._tokens[place]
-
-    async def _token(self, pod: Pod, each: TokenProjection) -> str:
-        request = {
-            "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest",
-            "spec": {
-                "audiences": [each.audience] if each.audience else [],
-                "expirationSeconds": each.expirationSeconds,
-                "boundObjectRef": {
-                    "apiVersion": "v1", "kind": "Pod", "name": pod.metadata.name, "uid": pod.metadata.uid,
-                },
-            },
-        }  # fmt: skip
-        account = {"name": pod.spec.serviceAccountName or "default", "namespace": pod.metadata.namespace}
-        answer = await self.client.create(
-            SERVICE_ACCOUNTS.plain, {"metadata": account, **request}, WriteOptions(subresource="token"),
-            name=account["name"],
-        )  # fmt: skip
-        return str(answer["status"]["token"])

@@ -215,7 +215,7 @@ class PodWorker:
         self.connect()
         maps, secrets, tokens = volumes.references(self.pod)
         sources = await self.node.sources(self.pod, maps, secrets)
-        granted = await self.node.tokens(self.pod, tokens)
+        granted = await self.node.tokens.of(self.pod, tokens)
         volumes.make(self.node.pods, await self._backed(), self.facts, sources, granted)
 
     async def _backed(self) -> Pod:
@@ -245,7 +245,7 @@ class PodWorker:
         self.node.names.leave(self.uid)
         self.node.network.release(self.uid)
         self.node.devices.release(self.uid)
-        self.node.forget_tokens(self.uid)
+        self.node.tokens.forget(self.uid)
         await asyncio.to_thread(volumes.remove, self.node.pods, self.pod)
         self.handle(lifecycle.TornDown())
 
