@@ -151,6 +151,13 @@ async def test_parameters(define, put, server):
     assert "resulted in error" in await refused(put(data={}))  # it is Base64: no number
 
 
+async def test_what_cannot_be_used_refuses_whatever_the_binding_says(define, put):
+    reference = {"name": "gone", "namespace": "free", "parameterNotFoundAction": "Deny"}
+    binding = {"paramRef": reference, "validationActions": ["Warn"]}
+    await define("true", paramKind={"apiVersion": "v1", "kind": "ConfigMap"}, binding=binding)
+    assert "no params found" in await refused(put())
+
+
 async def test_several_parameters_by_selector(define, put, server):
     client = server.client()
     kind = {"apiVersion": "v1", "kind": "ConfigMap"}

@@ -20,7 +20,7 @@ from fairlead.base import errors
 from fairlead.machinery import cel, selector
 
 FAILURE = "validation.policy.admission.k8s.io/validation_failure"
-_CODES = {"Unauthorized": 401, "Forbidden": 403, "RequestEntityTooLarge": 413, "Invalid": 422}
+_CODES = {"Forbidden": 403, "RequestEntityTooLarge": 413, "Invalid": 422}
 _NO_PARAMS = "no params found for policy binding with `Deny` parameterNotFoundAction"
 
 
@@ -28,14 +28,16 @@ class Denial(msgspec.Struct, frozen=True):
     """A validation that does not hold, or could not be asked."""
 
     policy: str
-    binding: Binding | None
+    binding: Binding
     message: str
     reason: str = "Invalid"
     index: int = 0
+    misconfigured: bool = False
 
     @property
     def actions(self) -> tuple[str, ...]:
-        return ("Deny",) if self.binding is None else self.binding.actions
+        """What follows from it. What cannot be used refuses, whatever the binding says."""
+        return ("Deny",) if self.misconfigured else self.binding.actions
 
 
 class _Misconfigured(Exception):
@@ -48,7 +50,7 @@ def enforce(situation: Situation, defined: Iterable[tuple[Policy, tuple[Binding,
     call = situation.review.call
     audited = [d for d in denials if "Audit" in d.actions]
     for denial in denials:
-        if "Warn" in denial.actions and denial.binding is not None:
+        if "Warn" in denial.actions:
             call.warn(
                 f"Validation failed for ValidatingAdmissionPolicy '{denial.policy}' with binding "
                 f"'{denial.binding.name}': {denial.message}"
@@ -61,17 +63,16 @@ def enforce(situation: Situation, defined: Iterable[tuple[Policy, tuple[Binding,
 
 
 def _audited(denial: Denial) -> Plain:
-    name = denial.binding.name if denial.binding is not None else ""
     return {
-        "message": denial.message, "policy": denial.policy, "binding": name, "expressionIndex": denial.index,
-        "validationActions": list(denial.actions),
+        "message": denial.message, "policy": denial.policy, "binding": denial.binding.name,
+        "expressionIndex": denial.index, "validationActions": list(denial.actions),
     }  # fmt: skip
 
 
 def _denied(situation: Situation, denial: Denial) -> errors.StatusError:
     resource = situation.review.call.served.resource
-    by = f" with binding '{denial.binding.name}'" if denial.binding is not None else ""
-    why = f"ValidatingAdmissionPolicy '{denial.policy}'{by} denied request: {denial.message}"
+    who = f"ValidatingAdmissionPolicy '{denial.policy}' with binding '{denial.binding.name}'"
+    why = f"{who} denied request: {denial.message}"
     error = errors.forbidden(resource.plural, resource.group, situation.name, why)
     error.code, error.reason = _CODES[denial.reason], denial.reason
     error.details["causes"] = [{"message": why}]
@@ -91,7 +92,7 @@ def _evaluated(situation: Situation, policy: Policy, bindings: tuple[Binding, ..
                 yield from _with_params(policy, binding, variables | {"params": params}, situation)
         except _Misconfigured as problem:
             if policy.fails:
-                yield Denial(policy.name, binding, f"failed to configure binding: {problem}")
+                yield Denial(policy.name, binding, f"failed to configure binding: {problem}", misconfigured=True)
 
 
 def _with_params(policy: Policy, binding: Binding, variables: dict[str, Any], situation: Situation) -> Iterator[Denial]:

@@ -18,7 +18,7 @@ _SCOPES = ("*", "Cluster", "Namespaced")
 _FAILURES = ("Fail", "Ignore")
 _MATCHES = ("Equivalent", "Exact")
 _VERSIONS = ("v1", "v1beta1")
-_REASONS = ("Forbidden", "Invalid", "RequestEntityTooLarge", "Unauthorized")
+_REASONS = ("Forbidden", "Invalid", "RequestEntityTooLarge")
 _ACTIONS = ("Audit", "Deny", "Warn")
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 CONDITION_NAMES = frozenset(("object", "oldObject", "request", "authorizer"))
@@ -388,6 +388,7 @@ def _param_ref(reference: Obj, at: str) -> Iterator[Cause]:
     if name and selector is not None:
         detail = "name and selector are mutually exclusive"
         yield causes.forbidden(f"{at}.name", detail)
+        yield causes.forbidden(f"{at}.selector", detail)
     elif not name and selector is None:
         yield causes.required(at, "one of name or selector must be specified")
     if selector is not None:

@@ -130,4 +130,6 @@ def test_bindings():
     spec = {"policyName": "p", "validationActions": ["Deny", "Warn", "Deny"],
             "paramRef": {"name": "a", "selector": {}, "parameterNotFoundAction": "Allow"}}  # fmt: skip
     fields = [field for field, _ in told(kinds.BINDINGS, {"spec": spec})[0]]
-    assert fields == ["spec.paramRef.name", "spec.validationActions[2]", "spec.validationActions"]
+    assert fields == [
+        "spec.paramRef.name", "spec.paramRef.selector", "spec.validationActions[2]", "spec.validationActions",
+    ]  # fmt: skip
