@@ -219,3 +219,23 @@ def test_headless_and_external_names(space: Space) -> None:
     )
     for name in ("peers", "far"):
         assert space.run(ask, name).split() == addresses
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="the kernel balances only for root: run this test as root")
+def test_services_go_on_while_the_control_plane_is_gone(tmp_path: Path) -> None:
+    own = Plane(tmp_path / "state")
+    own.start()
+    try:
+        space = Space(own, "default")
+        pods = space.deploy("web", 2)
+        space.kubectl("expose", "deployment", "web", "--port=80", "--target-port=8080")
+        url = f"http://{space.json('service', 'web')['spec']['clusterIP']}"
+        assert run_here(url, 2) == pods
+        own.kill()
+        assert run_here(url, 2) == pods
+        own.start()
+        (left,) = space.deploy("web", 1)
+        assert run_here(url, 1) == [left]
+        space.kubectl("delete", "deployment", "web", "--timeout=30s")
+    finally:
+        own.stop()

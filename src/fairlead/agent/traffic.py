@@ -27,6 +27,9 @@ from fairlead.client.protocol import Client
 log = telemetry.logger("agent.services")
 
 _GATHER = 0.01
+_SPARING = 10.0
+"""Changes gather for that many times as long as the last table took to be put in place: thousands of Services are no
+reason to do nothing else."""
 _RESOLVE_SECONDS = 30.0
 """How often external names are asked for again."""
 
@@ -45,6 +48,7 @@ class Traffic:
         self._timer: asyncio.TimerHandle | None = None
         self._wanted = asyncio.Event()
         self._unsynced = 2
+        self._cost = 0.0
 
     @property
     def _virtual(self) -> bool:
@@ -76,10 +80,10 @@ class Traffic:
         """Once for all changes that come together, and not before everything is known: nothing is taken away that
         only has not been listed yet."""
         if self._timer is None and not self._unsynced:
-            self._timer = asyncio.get_running_loop().call_later(_GATHER, self._apply)
+            self._timer = asyncio.get_running_loop().call_later(max(_GATHER, _SPARING * self._cost), self._apply)
 
     def _apply(self) -> None:
-        self._timer = None
+        self._timer, began = None, self._clock.monotonic()
         self._behind = services.by_service(self._slices.cache)
         table = services.frontends(self.services.cache, self._behind, self._node)
         if table != self._table:
@@ -88,6 +92,7 @@ class Traffic:
                 self._table = table
             except OSError as error:
                 log.warning("services are not balanced as they should be: %s", error)
+        self._cost = self._clock.monotonic() - began
         self._wanted.set()
         self.names.refresh()
 

@@ -80,3 +80,10 @@ def test_chains_have_hooks_that_the_kernel_knows(made: Kernel) -> None:
     hooked = [m for m in made.messages([]) if m.kind == NEW_CHAIN and (b"nat\0" in m.body or b"filter\0" in m.body)]
     assert len(hooked) == 5
     assert isinstance(kernel.bridged(), bool)
+
+
+def test_an_external_address_is_matched_wherever_packets_come(made: Kernel) -> None:
+    messages = made.messages([frontend(ONE, ip="192.0.2.9")])
+    entry = nftables.address(nftables.DESTINATION, "192.0.2.9") + nftables.protocol(6) + nftables.port(80)
+    for chain in ("arriving", "from-here"):
+        assert nftables.rule(TABLE, chain, entry, nftables.goto("service-0")) in messages

@@ -84,9 +84,15 @@ class Kernel:
             matches = nftables.protocol(_PROTOCOLS[frontend.protocol]) + nftables.port(frontend.port)
             if frontend.ip:
                 matches = nftables.address(nftables.DESTINATION, frontend.ip) + matches
-            where = "services" if frontend.ip else "ports"
-            yield nftables.rule(self._table, where, matches, nftables.goto(_chain(number)))
+            for where in self._places(frontend.ip):
+                yield nftables.rule(self._table, where, matches, nftables.goto(_chain(number)))
             yield from self._backends(_chain(number), frontend)
+
+    def _places(self, ip: str) -> tuple[str, ...]:
+        """The chains in which a frontend is looked for. External addresses are in no network that we know."""
+        if not ip:
+            return ("ports",)
+        return ("services",) if ipaddress.IPv4Address(ip) in self._services else ("arriving", "from-here")
 
     def _backends(self, chain: str, frontend: Frontend) -> Iterator[Message]:
         """Each takes its share of what the ones before it have left."""
