@@ -41,9 +41,8 @@ def epochs_of(plane: Plane) -> list[tuple[int, float]]:
 def test_kill_of_the_control_plane_does_not_stop_training(own_plane: Plane, examples: Path, tmp_path: Path) -> None:
     checkpoints = tmp_path / "checkpoints"
     own_plane.kubectl("apply", "-f", "-", stdin=manifest(examples, 150, checkpoints))
-    own_plane.kubectl(
-        "wait", "pod", "-l", "jobset.sigs.k8s.io/jobset-name=digits", "--for=condition=Ready", "--timeout=60s"
-    )
+    ready = '--for=jsonpath={.status.jobsStatus[?(@.name=="node")].ready}=1'
+    own_plane.kubectl("wait", "trainjob/digits", ready, "--timeout=60s")
     follow = own_plane.kubectl("logs", "-f", "job/digits-node-0", "--limit-bytes=2000", wait=90)
     assert "epoch=" in follow.stdout
     own_plane.kill()

@@ -189,7 +189,17 @@ def test_a_pod_reaches_itself_and_the_api_server_by_their_services(space: Space)
     space.deploy("web", 1)
     space.kubectl("expose", "deployment", "web", "--port=80", "--target-port=8080")
     (pod,) = (p["metadata"]["name"] for p in space.json("pods", "-l", "app=web")["items"])
-    again = "import urllib.request; print(urllib.request.urlopen('http://web', timeout=5).read().decode())"
+    # A name is known in Pods a moment after its Service: the program tries until then.
+    again = (
+        "import urllib.request, itertools, time\n"
+        "for attempt in itertools.count():\n"
+        "    try:\n"
+        "        print(urllib.request.urlopen('http://web', timeout=5).read().decode())\n"
+        "        break\n"
+        "    except OSError:\n"
+        "        if attempt == 100: raise\n"
+        "        time.sleep(0.1)\n"
+    )
     assert space.kubectl("exec", pod, "--", "python", "-c", again).startswith(pod)
     ask = (
         "import ssl, sys, urllib.request\n"

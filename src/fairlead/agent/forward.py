@@ -52,9 +52,13 @@ async def _dial(namespace: str, address: str, port: int) -> tuple[asyncio.Stream
     try:
         sock.setblocking(False)
         await asyncio.get_running_loop().sock_connect(sock, (address, port))
-        return await asyncio.open_connection(sock=sock)
     except BaseException:
         sock.close()
+        raise
+    try:
+        return await asyncio.open_connection(sock=sock)
+    except BaseException:
+        sock.detach()  # The transport has the descriptor, and has closed it.
         raise
 
 
