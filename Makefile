@@ -6,7 +6,7 @@ PYTHON := $(VENV)/bin/python
 UV := $(shell command -v uv 2>/dev/null || echo $(VENV)/.uv/bin/uv)
 TORCH := torch==2.13.0
 
-.PHONY: setup setup-e2e demo test test-unit test-e2e test-kubernetes check format bench clean
+.PHONY: setup setup-e2e demo test test-unit test-e2e test-sessions test-kubernetes check format bench clean
 
 setup: $(VENV)/.ready
 
@@ -37,6 +37,10 @@ test-unit: setup
 
 test-e2e: setup-e2e
 	$(PYTHON) -m pytest tests/e2e
+
+# exec, attach, port-forward and cp by real kubectls. Apart from `make test`: it has hung once under load.
+test-sessions: setup-e2e
+	$(PYTHON) -m pytest -o addopts="-q --strict-markers --import-mode=importlib" tests/e2e/test_sessions.py
 
 # Against a real API server: make test-kubernetes KUBECONFIG=…
 test-kubernetes: setup-e2e
